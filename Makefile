@@ -87,7 +87,7 @@ BIN_UNIT  := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 BIN_REPLAY:= $(patsubst tests/fuzz/%.c,$B/replay/%,$(FUZZ))
 BIN_FUZZ  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
 
-.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench drill faults chaos hosts lint fuzz install clean \
+.PHONY: all objs run cluster-demo test test-bins test-clients test-web bench board drill soak faults chaos hosts lint fuzz install clean \
         deps rooms man deb rpm image test-package test-image test-fresh version
 .DELETE_ON_ERROR:
 
@@ -136,10 +136,10 @@ $B/gen/completion_%.inc:
 $B/supervisor/qccctl/cmd/completion.o: QFLAGS += -I$B/gen
 $B/supervisor/qccctl/cmd/completion.o: | $B/gen/completion_bash.inc $B/gen/completion_zsh.inc
 
-# The dashboard is built into the worker: its files, plain and gzipped, in an object of their own. The folders
+# The dashboard is built into the worker: its files bundled, plain and gzipped, in an object of their own. The folders
 # stand for files that went.
 DASHBOARD := $(wildcard worker/admin/dashboard/*.* worker/admin/dashboard/*/*.*)
-$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/dashboard worker/admin/dashboard/lang $(DASHBOARD)
+$B/gen/dashboard.S: worker/admin/embed.sh worker/admin/bundle.awk worker/admin/dashboard worker/admin/dashboard/lang $(DASHBOARD)
 	worker/admin/embed.sh $B/gen $(DASHBOARD)
 $B/gen/dashboard.o: $B/gen/dashboard.S
 	$(CC) -c $< -o $@
@@ -234,6 +234,7 @@ deps:
 
 run:
 	@packaging/deps.sh build run
+	@[ -x $B/qcc-supervisor ] || echo 'run: builds QCC first, which takes a minute or two'
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@packaging/run.sh $B $(CONF)
 
@@ -256,15 +257,28 @@ test-web:
 	@QCC_BUILD=build/san /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/web $(if $(T),-k '$(T)')
 
 bench:
-	@packaging/deps.sh bench
+	@packaging/deps.sh bench cluster
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/run.py
 	@tests/bench/history.py
+	@tests/bench/cluster.py
+
+# The readings of public gateway boards; ten minutes. ROUNDS=n.
+board:
+	@packaging/deps.sh bench
+	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
+	@tests/bench/board.py
 
 drill:
-	@packaging/deps.sh drill
+	@packaging/deps.sh drill cluster
 	@$(SUBMAKE) -s all $(BIN_FAKE) $(BIN_LOAD)
 	@tests/bench/drill.py
+
+# Everything at once for HOURS (0.17, which is ten minutes); SEED=n plays the same troubles.
+soak:
+	@packaging/deps.sh drill
+	@$(SUBMAKE) -s all $(BIN_FAKE)
+	@tests/bench/soak.py --build $B --hours $(or $(HOURS),0.17) $(if $(SEED),--seed $(SEED))
 
 # The sixteen kinds of faults of an endpoint in two dialects at default settings; some minutes.
 faults:

@@ -262,6 +262,8 @@ static struct ynode *read_stream(struct reader *r)
 
 struct ynode *ynode_parse(struct str input, struct faults *f)
 {
+    if (str_starts(input, STR("\xef\xbb\xbf"))) /* an editor's mark is no column */
+        input = str_make(input.p + 3, input.n - 3);
     struct reader r = {.f = f, .input = input};
     if (!yaml_parser_initialize(&r.parser)) {
         faults_at(f, 0, 0, false, "", "out of memory");

@@ -13,6 +13,7 @@ missed. Parts:
     reuse      connections to endpoints are used again
     scrape     what /metrics takes with 200 endpoints
     history    the recorder stopped for long under load; upgrades: no request and no record is lost
+    cluster    several hosts: the engine killed, stopped, emptied under load; how soon one knows what another found out
     operate    reloads and upgrades while streams are open and requests come; qccctl beside them
 
 Every sample is checked to have met the failure that it is to measure. All processes are on this machine, so the
@@ -34,13 +35,14 @@ import time
 import urllib.parse
 import uuid
 
+from drill_cluster import cluster
 from drill_history import history
 from drill_scope import scope
 from drill_stage import (Client, Drill, Failed, WORKERS, admin_endpoints, ask_once, changes, epoch, in_threads,
                          percentile, request, spread)
-from run import machine_seconds, others
+from machine import machine_seconds, others
 
-LIMIT_S = 300  # the whole drill; what takes longer hangs
+LIMIT_S = 600  # the whole drill; what takes longer hangs
 
 FAILOVER_MS = 20
 PAUSE_MS, OVERLOADED_MS, JITTER = 200, 750, 1.25  # retry.transient_delay and its kin: at most a quarter more
@@ -523,7 +525,7 @@ def operate(d):
 
 
 PARTS = {"failover": failover, "mix": mix, "limits": limits, "affinity": affinity, "breaker": breaker, "scope": scope, "reuse": reuse, "scrape": scrape, "history": history,
-         "operate": operate}
+         "cluster": cluster, "operate": operate}
 
 
 def interrupted(number, _):
@@ -543,7 +545,7 @@ def main():
     began, since = time.monotonic(), machine_seconds()
     failed = False
     try:
-        missing = [n for n in ("qcc-supervisor", "qcc-worker", "qcc-recorder", "qccctl", "fake_upstream", "bench/load")
+        missing = [n for n in ("qcc-supervisor", "qcc-worker", "qcc-recorder", "qcc-link", "qccctl", "fake_upstream", "bench/load")
                    if not os.access(d.build / n, os.X_OK)]
         if missing:
             raise Failed("not built: %s (make drill builds it)" % ", ".join(missing))

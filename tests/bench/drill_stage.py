@@ -14,6 +14,8 @@ import tempfile
 import threading
 import time
 
+from bench import Failed
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKERS = 4
 KEY = "sk-ant-drill-0123456789"
@@ -21,19 +23,15 @@ MODEL = "claude-sonnet-4-6"
 REUSE = 99.0
 
 
-class Failed(Exception):
-    pass
-
-
 # ---- the client
 
 Reply = collections.namedtuple("Reply", "status headers body seconds")
 
 
-def request(model=MODEL, stream=False, conversation=None, fake=None, close=False):
+def request(model=MODEL, stream=False, conversation=None, fake=None, close=False, text="say it " * 200):
     """The bytes of one request as Claude Code would send it."""
     body = json.dumps({"model": model, "max_tokens": 100, "stream": stream,
-                       "messages": [{"role": "user", "content": "say it " * 200}]}).encode()
+                       "messages": [{"role": "user", "content": text}]}).encode()
     head = ["POST /v1/messages?beta=true HTTP/1.1", "host: 127.0.0.1", "content-type: application/json",
             "x-api-key: " + KEY, "anthropic-version: 2023-06-01", "content-length: %d" % len(body)]
     head += ["x-claude-code-session-id: " + conversation] if conversation else []

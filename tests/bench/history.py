@@ -17,61 +17,31 @@ import subprocess
 import sys
 import time
 
-import run
-from run import JSON_1K, Bench, Failed, Proxy, family, load, machine_seconds, others, pss_kb
+import peers
+from bench import Bench, Failed, load
+from machine import cpu_us, family, free_port, machine_seconds, note, pss_kb
+from peers import JSON_1K, Proxy, ctl
+from table import Figures, ratio
 
 FILL = pathlib.Path(__file__).with_name("history_fill.py")
 LOADS = {"json": "--mode json --conns 32 --body 2048 --reply 1024", "calm": "--mode json --conns 4 --body 2048 --reply 1024 --pause 2000"}
 
 
-def off(b, port, tls, workers):
-    return run.qcc(b, port, tls, workers, more="history: {enabled: false}")
+def off(b, port, how, workers):
+    return peers.qcc(b, port, how, workers, more="history: {enabled: false}")
 
 
-def on(b, port, tls, workers):
+def on(b, port, how, workers):
     folder = b.path("state-%d" % port)
     os.makedirs(folder, 0o700, exist_ok=True)
-    return run.qcc(b, port, tls, workers, more="state_dir: %s\nhistory: {min_free: 0}" % folder)
+    return peers.qcc(b, port, how, workers, more="state_dir: %s\nhistory: {min_free: 0}" % folder)
 
 
-run.PEERS = {"off": off, "on": on}
-
-
-def ctl(b, p, *argv):
-    done = subprocess.run([b.binary("qccctl"), "--socket", b.path("qcc-%d.sock" % p.port), "--json", *argv],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failed("qccctl %s: %s" % (argv[0], done.stderr))
-    return json.loads(done.stdout)
+peers.PEERS = {"off": off, "on": on}
 
 
 def worker_pids(p, recorder=0):
     return [pid for pid in family(p.p.pid)[1:] if pid != recorder]
-
-
-def cpu_us(pid):
-    total = 0
-    for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-            total += int(f.read().split()[0])
-    return total / 1000
-
-
-class Rows:
-    def __init__(self):
-        self.rows, self.bad = [], False
-
-    def add(self, figure, measured, goal, ok=True):
-        self.rows.append("| %s | %s | %s%s |" % (figure, measured, goal, "" if ok else " **missed**"))
-        print("history: %s: %s (goal %s%s)" % (figure, measured, goal, "" if ok else ", MISSED"), file=sys.stderr)
-
-    def text(self):
-        return "\n".join(["| figure | measured | goal |", "|---|---|---|"] + self.rows)
-
-
-def ratio(a, b):
-    r = [x / y for x, y in zip(a, b) if y]
-    return statistics.median(r), "%.3f (%.2f–%.2f)" % (statistics.median(r), min(r), max(r))
 
 
 def settled(b, p, more):
@@ -93,7 +63,7 @@ def hot_path(b, rows, with_, without):
     for n in range(b.args.rounds):
         for name, p, pids in peers[n % 2:] + peers[:n % 2]:
             before = ctl(b, with_, "history")["stored"] if name == "on" else 0
-            c0, t0 = cpu_us(recorder), time.monotonic()
+            c0, t0 = cpu_us([recorder]), time.monotonic()
             got = load(b, "127.0.0.1:%d" % p.port, LOADS["json"].split() + ["--warm", "0.3", "--seconds", str(b.args.seconds)], pids)
             t1 = time.monotonic()
             rows.bad |= got["failed"] > 0
@@ -101,7 +71,7 @@ def hot_path(b, rows, with_, without):
             if name == "on":
                 time.sleep(1.5)
                 asked += ctl(b, with_, "history")["stored"] - before
-                spent += cpu_us(recorder) - c0
+                spent += cpu_us([recorder]) - c0
                 seconds += t1 - t0
             got = load(b, "127.0.0.1:%d" % p.port, LOADS["calm"].split() + ["--warm", "0.2", "--seconds", str(b.args.seconds)])
             times[name].append((got["ttfb_us"]["p50"], got["ttfb_us"]["p99"]))
@@ -118,11 +88,11 @@ def seldom(b, rows, p):
     """CPU of the recorder where a batch holds about 20."""
     recorder = ctl(b, p, "history")["pid"]
     settled(b, p, 0)
-    before, c0 = ctl(b, p, "history"), cpu_us(recorder)
+    before, c0 = ctl(b, p, "history"), cpu_us([recorder])
     got = load(b, "127.0.0.1:%d" % p.port, "--mode json --conns 1 --body 2048 --reply 1024 --pause 49000".split() + ["--seconds", "10"])
     rows.bad |= got["failed"] > 0
     time.sleep(1.5)
-    after, c1 = ctl(b, p, "history"), cpu_us(recorder)
+    after, c1 = ctl(b, p, "history"), cpu_us([recorder])
     n = after["stored"] - before["stored"]
     batch = n / max(1, after["commits"] - before["commits"])
     rows.add("recorder, CPU a request at %.0f a batch" % batch, "%.1f µs" % ((c1 - c0) / n), "≤ 9 µs", (c1 - c0) / n <= 9)
@@ -179,7 +149,7 @@ def answers(b, rows):
     state of the history as often."""
     folder = pathlib.Path(b.path("million"))
     folder.mkdir(0o700)
-    b.up_port = run.free_port()
+    b.up_port = free_port()
     conf = b.path("million.yaml", """
 listen: ["127.0.0.1:%d"]
 workers: 1
@@ -189,7 +159,7 @@ state_dir: %s
 history: {min_free: 0}
 endpoints: [{name: bench, base_url: "http://%s", api_key: sk-ant-bench-upstream}]
 log: {access: off, level: warning}
-""" % (run.free_port(), b.path("million.sock"), b.up_port, folder, b.up[False]))
+""" % (free_port(), b.path("million.sock"), b.up_port, folder, b.up["plain"]))
     p = opened(b, conf, 0)  # the recorder makes the file
     b.stop(p)
     subprocess.run([sys.executable, str(FILL), str(folder / "history.db"), "--requests", str(b.args.rows)], check=True)
@@ -230,10 +200,9 @@ def main():
     b = Bench(a.parse_args())
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    rows, since = Rows(), machine_seconds()
+    rows, since = Figures("history"), machine_seconds()
     try:
-        b.certificates()
-        b.upstream()
+        b.ready()
         b.behave(JSON_1K)
         if b.args.only != "answers":
             idle(b, rows)
@@ -246,8 +215,7 @@ def main():
         if b.args.only != "cost":
             answers(b, rows)
         print(rows.text())
-        print("\n%d rounds of %g s, medians; %d cores; other programs took %.0f%% of them" % (
-            b.args.rounds, b.args.seconds, len(os.sched_getaffinity(0)), others(since)))
+        print("\n%d rounds of %g s, medians; %s" % (b.args.rounds, b.args.seconds, note(since)))
         return 1 if rows.bad else 0
     except Failed as e:
         print("history: %s" % e, file=sys.stderr)

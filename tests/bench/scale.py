@@ -1,12 +1,18 @@
 """The part of the bench in which QCC stands beside itself: with little and with much of something (run.py --scale)."""
 import collections
+import json
 import statistics
 import sys
 
-import run
+from bench import load
+from machine import family, pss_kb, room
+from measure import held, measured
+from peers import JSON_1K, Proxy, post
+from rows import ROWS, SSE_SLOW, Row
 
 # What may not make a request dearer: QCC beside itself, with little and with much of it.
 Scale = collections.namedtuple("Scale", "name title small large")
+OPENAI = {"openai": True}
 SCALES = [
     Scale("choice", "1 endpoint, 1,000 (no conversations): CPU µs a request", {"endpoints": 1, "affinity": False},
           {"endpoints": 1000, "affinity": False}),
@@ -17,33 +23,40 @@ SCALES = [
     Scale("connections", "10 connections that rest, 10,000 (32 busy beside them): CPU µs a request", {"rest": 10}, {"rest": 10000}),
     Scale("workers", "1 worker, 2 on two cores (200 KB requests): requests a second",
           {"row": "big", "workers": 1}, {"row": "big", "workers": 2}),
-    Scale("openai", "2 KB request, 1 KB answer; at an endpoint with protocol: openai: CPU µs a request", {"endpoints": 1},
-          {"endpoints": 1, "openai": True}),
-    Scale("openai-sse", "SSE, 16 streams at full speed; with protocol: openai: CPU µs an event",
-          {"endpoints": 1, "row": "full"}, {"endpoints": 1, "row": "full", "openai": True}),
+    Scale("openai", "2 KB request, 1 KB answer; at an endpoint with protocol: openai: CPU µs a request", {}, OPENAI),
+    Scale("openai-tools", "200 KB request with 40 tools; translated: CPU µs a request", {"row": "tools"}, {"row": "tools", **OPENAI}),
+    Scale("openai-sse", "SSE, 16 streams at full speed; translated: CPU µs an event", {"row": "full"}, {"row": "full", **OPENAI}),
+    Scale("openai-ttfb", "time to first byte added over direct; translated: p50 µs", {"row": "ttfb"}, {"row": "ttfb", **OPENAI}),
+    Scale("openai-mem", "memory a stream, 1,000 slow streams; translated: KB", {"row": "streams"}, {"row": "streams", **OPENAI}),
+]
+# Rows of these tables alone.
+MORE = [
+    Row("tools", "", "replies", "plain", JSON_1K, "--mode json --conns 8 --body 200000 --reply 1024 --tools 40", 1),
+    Row("streams", "", "memory", "plain", SSE_SLOW.replace("1000000", "10000"), 1000, 1),  # a translated reply is made whole
 ]
 
 
 class Sized:
-    """QCC with so many endpoints, bindings, connections or workers."""
+    """QCC with so many endpoints, bindings, connections or workers, or with an endpoint of another protocol."""
 
     def __init__(self, b, scale, size):
-        row = next(r for r in run.ROWS if r.name == size.get("row", "json"))
+        row = next(r for r in ROWS + MORE if r.name == size.get("row", "json"))
         openai = size.get("openai", False)
         self.b, self.row = b, row._replace(spec=row.spec + ",openai=openai" if openai else row.spec)
+        self.direct = row if row.kind == "ttfb" else None  # what the upstream itself takes is taken off
         self.conversations = size.get("conversations", 0)
         more = "" if size.get("affinity", True) else "affinity: {enabled: false}\n"
-        self.rest = run.room(size["rest"] + 100) - 100 if "rest" in size else 0
+        self.rest = room(size["rest"] + 100) - 100 if "rest" in size else 0
         how = {}
         if "workers" in size:  # on the two cores, also the one, which else would have less than the two
             how = {"workers": size["workers"], "cpus": b.two_cpus}
             self.row = self.row._replace(kind="rate", digits=0)
-        self.proxy = run.Proxy(b, "qcc", endpoints=size.get("endpoints", 1), more=more, openai=openai, **how)
+        self.proxy = Proxy(b, "qcc", endpoints=size.get("endpoints", 1), more=more, openai=openai, **how)
         self.values, self.failed = [], 0
         b.behave(self.row.spec)
         if self.conversations:  # each is bound once
             where = f"127.0.0.1:{self.proxy.port}"
-            got = run.load(b, where, self.options() + ["--seconds", "600", "--count", str(self.conversations)], (), 600)
+            got = load(b, where, self.options() + ["--seconds", "600", "--count", str(self.conversations)], (), 600)
             self.failed += got["failed"]
 
     def options(self):
@@ -55,9 +68,25 @@ class Sized:
             more += ["--conns", "32", "--stagger", "5000"]
         return fixed.split() + more
 
-    def measure(self):
+    def under_load(self):
+        """(value, failed requests, why)"""
         row = self.row._replace(load=" ".join(self.options()))
-        value, failed, why = run.measured(self.b, row, f"127.0.0.1:{self.proxy.port}", run.family(self.proxy.p.pid))
+        value, failed, why = measured(self.b, row, f"127.0.0.1:{self.proxy.port}", family(self.proxy.p.pid))
+        if self.direct and value is not None:
+            value -= measured(self.b, self.direct, self.b.up["plain"], ())[0]
+        return value, failed, why
+
+    def of_memory(self):
+        streams = room(self.row.load)
+        post(f"127.0.0.1:{self.proxy.port}", False, json.dumps({"model": "m", "messages": [], "max_tokens": 1}))
+        idle = pss_kb(family(self.proxy.p.pid))
+        pss, failed, why = held(self.b, self.proxy, streams, self.row.spec)
+        return (pss - idle) / streams, failed, why
+
+    def measure(self):
+        if self.row.kind == "memory" and self.values:
+            return  # in fresh processes alone
+        value, failed, why = self.of_memory() if self.row.kind == "memory" else self.under_load()
         self.values.append(value)
         self.failed += failed
         if failed:

@@ -16,6 +16,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -30,12 +31,32 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = 5 * (os.cpu_count() or 2)  # most of a campaign is waiting
 
 
+class Lateness(threading.Thread):
+    """How much too late this process was woken, in seconds: what the machine's load did to the play."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.worst, self.over = 0, threading.Event()
+
+    def run(self):
+        begin = time.monotonic()
+        while not self.over.wait(0.02):
+            now = time.monotonic()
+            self.worst, begin = max(self.worst, now - begin - 0.02), now
+
+
 def campaign(plan, build, keep=None):
     """Plays one plan; its faults, each (rule, text, request's id, trail)."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="qcc-chaos-"))
+    late = Lateness()
+    late.start()
     try:
         evidence = stage.play(plan, folder / "stage", build)
         faults = oracle.judge(evidence)
+        late.over.set()
+        if late.worst > 0.1:
+            faults = [(r, text, who, ["machine: a thread of the campaign was woken %.2f s too late" % late.worst, *trail])
+                      for r, text, who, trail in faults]
         if keep and faults:
             there = pathlib.Path(keep) / str(plan["seed"])
             shutil.rmtree(there, ignore_errors=True)
@@ -44,6 +65,7 @@ def campaign(plan, build, keep=None):
             (there / "evidence.json").write_text(json.dumps(evidence))
         return [tuple(f) for f in faults]
     finally:
+        late.over.set()
         shutil.rmtree(folder, ignore_errors=True)
 
 

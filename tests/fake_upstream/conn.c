@@ -298,7 +298,8 @@ static void take_head(struct conn *c, const char *p, size_t n)
     }
     struct err e;
     struct str key = site_key(target);
-    if (!c->site || !str_eq(str_make(c->site->key, c->site->key_n), key))
+    /* what requests without a base path get may have changed (PUT /_bench) */
+    if (!c->site || key.n == 0 || !str_eq(str_make(c->site->key, c->site->key_n), key))
         c->site = sites_get(&f->sites, key, &e);
     if (!c->site) {
         refuse(c, 404, e.msg);

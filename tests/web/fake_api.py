@@ -1,4 +1,4 @@
-"""An admin API that says what a test wants: the page's files out of the source, recorded replies, then changed.
+"""An admin API that says what a test wants: the page's files as the build makes them of the source, recorded replies, then changed.
 
     api = FakeApi()
     api.overview["endpoints"][0]["state"] = "queued"
@@ -10,9 +10,13 @@ document, or a function of the address that gives one of these. What was asked i
 """
 import copy
 import datetime
+import functools
+import gzip
 import http.server
 import json
 import pathlib
+import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -23,6 +27,14 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
           "trusted-types 'none'")
+
+
+@functools.lru_cache(None)
+def served():
+    """{name: bytes} of the page's files."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([str(ROOT / "worker/admin/embed.sh"), folder, *sorted(str(f) for f in FILES.rglob("*.*"))], check=True)
+        return {f.name: f.read_bytes() for f in (pathlib.Path(folder) / "dashboard").iterdir() if f.suffix in TYPES}
 
 
 def iso(seconds):
@@ -275,6 +287,9 @@ class FakeApi:
 
             def send(self, status, kind, body):
                 self.send_response(status)
+                if "gzip" in (self.headers.get("accept-encoding") or "") and not kind.startswith("application"):
+                    body = gzip.compress(body, 9)
+                    self.send_header("content-encoding", "gzip")
                 self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(body)))
                 self.send_header("content-security-policy", POLICY)
@@ -302,10 +317,9 @@ class FakeApi:
                 if self.path.startswith("/api/v1/"):
                     return self.api("GET")
                 name = {"/": "index.html"}.get(self.path.split("?")[0]) or (self.path[4:].split("?")[0] if self.path.startswith("/ui/") else "")
-                path = next(FILES.rglob(name), FILES) if name and "/" not in name and "*" not in name else FILES
-                if not path.is_file():
+                if name not in served():
                     return self.send(404, "text/plain", b"not found")
-                self.send(200, TYPES[path.suffix] + "; charset=utf-8", path.read_bytes())
+                self.send(200, TYPES[pathlib.Path(name).suffix] + "; charset=utf-8", served()[name])
 
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("content-length") or 0))

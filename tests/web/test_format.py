@@ -1,4 +1,4 @@
-"""Numbers, money, durations and times: format.js by itself, in the browser's own Intl."""
+"""Numbers, money, durations and times: format.js in the browser's own Intl."""
 import pytest
 
 CASES = {
@@ -29,7 +29,7 @@ def formats(browser):
             p = pages[zone] = browser.page(zone=zone)
             p.go(api.url)
             p.until("document.querySelector('main h1')")
-        return p.js("import('./ui/format.js?own').then((f) => { f.setLocale(%r, {s: 's', min: 'min', h: 'h', d: 'd'}); return f.%s })" % (lang, expression))
+        return p.js("import('./ui/app.js').then(({ $format: f }) => { f.setLocale(%r, {s: 's', min: 'min', h: 'h', d: 'd'}); return f.%s })" % (lang, expression))
 
     yield evaluate
     for p in pages.values():

@@ -34,7 +34,11 @@ TARGET static size_t NAME(nested)(const char *p, size_t n, unsigned deeper)
         char tail[64];
         const char *q = n - at >= 64 ? p + at : pad(tail, p + at, n - at);
         struct block b = NAME(load)(q);
-        uint64_t quote = b.quote & ~escaped_bits(b.slash, &carry);
+        uint64_t quote = 0;
+        if (b.quote || b.slash >> 63)
+            quote = b.quote & ~escaped_bits(b.slash, &carry);
+        else
+            carry = 0; /* escapes matter in front of quotes, and at the end of a block */
         if (!quote && inside)
             continue;
         uint64_t in = PREFIX_XOR(quote) ^ inside;

@@ -68,7 +68,8 @@ static void log_note(struct events *events, const char *name, const struct ep_st
     bool own_words = reason && reason[0] && strcmp(reason, why) != 0;
     if (n->ms > 0)
         snprintf(lasts, sizeof lasts, " for %.1f s", (double)n->ms / 1000);
-    if (n->what == EP_NOTE_BREAKER && opens(n))
+    /* none in a row of its own: it opens because several of its models fail */
+    if (n->what == EP_NOTE_BREAKER && opens(n) && n->failures)
         snprintf(more, sizeof more, " (%u: %s)", n->failures, own_words ? reason : "?");
     else if (own_words)
         snprintf(more, sizeof more, " (%s)", reason);

@@ -78,7 +78,8 @@ void conn_send(struct load *l, struct conn *c)
         c->begun_us = c->heard_us = clock_mono_us();
         /* by a prime that no number of conversations has as a factor: each comes once in N */
         c->conversation =
-            l->conversations ? (uint32_t)(l->asked * 2654435761u % l->conversations) : c->id;
+            l->first +
+            (l->conversations ? (uint32_t)(l->asked * 2654435761u % l->conversations) : c->id);
         l->asked++;
     }
     char id[13];
@@ -133,15 +134,15 @@ static void conn_next(struct load *l, struct conn *c)
         return;
     }
     c->state = CONN_PAUSED;
-    c->resume_us = clock_mono_us() + l->pause_us;
+    c->resume_us = clock_mono_us() + (int64_t)l->pause_us;
 }
 
 /* ---- the reply */
 
-static void sample(struct load *l, int64_t us)
+static void sample(const struct load *l, struct samples *s, int64_t us)
 {
-    if (l->measuring && l->nsamples < SAMPLES_MAX)
-        l->samples[l->nsamples++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
+    if (l->measuring && s->n < SAMPLES_MAX)
+        s->v[s->n++] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
 }
 
 /* Counts body bytes, without their framing, and the events in them. */
@@ -165,6 +166,11 @@ static void payload(struct load *l, struct conn *c, const char *p, size_t n)
         c->stopped = true;
     c->last = p[n - 1];
     c->events += events;
+    if (events) {
+        if (c->event_us)
+            sample(l, &l->gaps, c->heard_us - c->event_us);
+        c->event_us = c->heard_us;
+    }
     if (l->measuring)
         l->events += events;
 }
@@ -202,6 +208,7 @@ static bool take_head(struct load *l, struct conn *c)
         return false;
     }
     c->got = c->events = 0;
+    c->event_us = 0;
     c->last = '\0';
     c->stopped = false;
     c->chunks = (struct chunks){0};
@@ -286,7 +293,7 @@ static void take(struct load *l, struct conn *c, const char *p, size_t n)
 {
     if (c->first) {
         c->first = false;
-        sample(l, c->heard_us - c->begun_us);
+        sample(l, &l->first_byte, c->heard_us - c->begun_us);
         l->begun++;
     }
     if (c->state == CONN_BODY) {

@@ -30,6 +30,7 @@ struct conn {
     size_t sent;           /* bytes of the present request */
     /* CLOCK_MONOTONIC: start of the request, last bytes received (or start), end of the pause */
     int64_t begun_us, heard_us, resume_us;
+    int64_t event_us; /* when the last bytes that ended an event were received; 0: none yet */
     struct buf head;
     enum framing framing;
     struct chunks chunks;

@@ -50,7 +50,7 @@ static int64_t turn(struct load *l, int64_t now)
         conn_event(l, ev[i].data.ptr, ev[i].events);
     int64_t then = now;
     now = clock_mono_us();
-    while (l->opened < l->conns && now >= l->from_us + (int64_t)l->opened * l->stagger_us)
+    while (l->opened < l->conns && now >= l->from_us + (int64_t)(l->opened * l->stagger_us))
         conn_open(l, &l->v[l->opened++]);
     if (!l->pause_us && then / 100000 == now / 100000)
         return now;
@@ -73,21 +73,27 @@ static int order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static uint32_t percentile(const struct load *l, unsigned p)
+static uint32_t percentile(const struct samples *s, unsigned p)
 {
-    return l->nsamples ? l->samples[(l->nsamples - 1) * p / 100] : 0;
+    return s->n ? s->v[(s->n - 1) * p / 100] : 0;
+}
+
+static void report_times(const char *name, struct samples *s)
+{
+    qsort(s->v, s->n, sizeof *s->v, order);
+    printf(",\"%s\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"max\":%u}", name, percentile(s, 50),
+           percentile(s, 90), percentile(s, 99), percentile(s, 100));
 }
 
 static void report(struct load *l, int64_t us, uint64_t cpu)
 {
-    qsort(l->samples, l->nsamples, sizeof *l->samples, order);
     printf("{\"seconds\":%.3f,\"replies\":%" PRIu64 ",\"events\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"failed\":%" PRIu64 ",\"why\":\"%s\",\"resumed\":%" PRIu64
-           ",\"cpu_us\":%.1f,\"ttfb_us\":{\"p50\":%u,\"p90\":"
-           "%u,\"p99\":%u,\"max\":%u}}\n",
+           ",\"failed\":%" PRIu64 ",\"why\":\"%s\",\"resumed\":%" PRIu64 ",\"cpu_us\":%.1f",
            (double)us / 1e6, l->replies, l->events, l->bytes, l->failed, l->why, l->resumed,
-           (double)cpu / 1e3, percentile(l, 50), percentile(l, 90), percentile(l, 99),
-           percentile(l, 100));
+           (double)cpu / 1e3);
+    report_times("ttfb_us", &l->first_byte);
+    report_times("gap_us", &l->gaps);
+    printf("}\n");
 }
 
 void load_run(struct load *l)

@@ -13,6 +13,7 @@ enum {
     READ = 256 * 1024,
     SAMPLES_MAX = 4 * 1024 * 1024,
     PIDS_MAX = 64,
+    TOOLS_MAX = 1000,
     SILENCE_US = 10000000, /* a connection that receives nothing for so long has failed */
     HEAD_MAX = 65536
 };
@@ -20,6 +21,12 @@ enum {
 enum mode { MODE_JSON, MODE_SSE, MODE_HOLD };
 
 struct conn;
+
+/* Times in µs, of which the report gives percentiles. */
+struct samples {
+    uint32_t *v;
+    size_t n;
+};
 
 struct load {
     enum mode mode;
@@ -29,12 +36,14 @@ struct load {
     bool fresh, resume; /* a connection for each request; with the TLS session of the last one */
     uint32_t conns;
     uint32_t busy; /* connections that ask again and again: the others ask once */
-    size_t body;
+    uint64_t body;
     double seconds, warm;
     uint64_t count, reply, want_events;
     uint32_t conversations; /* 0: one a connection */
+    uint32_t first;         /* number of the first conversation */
+    uint32_t tools;         /* that a request offers */
     uint64_t asked;         /* requests begun */
-    int64_t stagger_us, pause_us;
+    uint64_t stagger_us, pause_us;
     int pids[PIDS_MAX];
     size_t npids;
 
@@ -48,9 +57,8 @@ struct load {
     bool measuring;
     int64_t from_us;
     uint64_t replies, events, bytes, failed, resumed;
-    char why[160]; /* reason of the first failure */
-    uint32_t *samples;
-    size_t nsamples;
+    char why[160];                   /* reason of the first failure */
+    struct samples first_byte, gaps; /* of replies; between a stream's events */
 };
 
 /* Makes l->req by the options; dies when it is too large. */

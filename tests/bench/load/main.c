@@ -20,6 +20,8 @@
  *   --stagger US  time between two openings
  *   --pause US    time between a reply and the next request
  *   --conversations N  requests of N conversations, in no order (one a connection)
+ *   --first N     number of the first conversation (0)
+ *   --tools N     tools that a request offers, within its --body (0)
  *   --busy N      of the connections only the first N ask again, the others rest after one reply
  *   --fresh       a new connection for each request; ended by a reset, which leaves no TIME_WAIT
  *   --resume      the same, TLS sessions are resumed
@@ -42,6 +44,42 @@
 static bool number(const char *s, uint64_t max, uint64_t *out)
 {
     return str_to_u64(str_c(s), max, out);
+}
+
+static bool option_number(struct load *l, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        uint64_t max;
+        uint32_t *small;
+        uint64_t *large; /* where small is NULL */
+    } all[] = {
+        {"--conns", CONNS_MAX, &l->conns, NULL},
+        {"--busy", CONNS_MAX, &l->busy, NULL},
+        {"--tools", TOOLS_MAX, &l->tools, NULL},
+        {"--conversations", INT32_MAX, &l->conversations, NULL},
+        {"--first", INT32_MAX, &l->first, NULL},
+        {"--body", BODY_MAX, NULL, &l->body},
+        {"--count", INT32_MAX, NULL, &l->count},
+        {"--reply", INT32_MAX, NULL, &l->reply},
+        {"--events", INT32_MAX, NULL, &l->want_events},
+        {"--stagger", INT32_MAX, NULL, &l->stagger_us},
+        {"--pause", INT32_MAX, NULL, &l->pause_us},
+    };
+    uint64_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        if (strcmp(name, all[i].name) != 0)
+            continue;
+        if (!number(value, INT32_MAX, &n))
+            return false;
+        n = n < all[i].max ? n : all[i].max;
+        if (all[i].small)
+            *all[i].small = (uint32_t)n;
+        else
+            *all[i].large = n;
+        return true;
+    }
+    return false;
 }
 
 static bool option(struct load *l, const char *name, const char *value)
@@ -85,29 +123,7 @@ static bool option(struct load *l, const char *name, const char *value)
         *(strcmp(name, "--warm") == 0 ? &l->warm : &l->seconds) = s;
         return *end == '\0' && s >= 0 && s < 86400;
     }
-    if (!number(value, INT32_MAX, &n))
-        return false;
-    if (strcmp(name, "--conns") == 0)
-        l->conns = (uint32_t)(n < CONNS_MAX ? n : CONNS_MAX);
-    else if (strcmp(name, "--busy") == 0)
-        l->busy = (uint32_t)n;
-    else if (strcmp(name, "--body") == 0)
-        l->body = n < BODY_MAX ? n : BODY_MAX;
-    else if (strcmp(name, "--count") == 0)
-        l->count = n;
-    else if (strcmp(name, "--conversations") == 0)
-        l->conversations = (uint32_t)n;
-    else if (strcmp(name, "--reply") == 0)
-        l->reply = n;
-    else if (strcmp(name, "--events") == 0)
-        l->want_events = n;
-    else if (strcmp(name, "--stagger") == 0)
-        l->stagger_us = (int64_t)n;
-    else if (strcmp(name, "--pause") == 0)
-        l->pause_us = (int64_t)n;
-    else
-        return false;
-    return true;
+    return option_number(l, name, value);
 }
 
 int main(int argc, char **argv)
@@ -149,7 +165,8 @@ int main(int argc, char **argv)
     SSL_CTX_set_mode(l.ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
     l.in = mem_zalloc(1, READ);
-    l.samples = mem_zalloc(SAMPLES_MAX, sizeof *l.samples);
+    l.first_byte.v = mem_zalloc(SAMPLES_MAX, sizeof *l.first_byte.v);
+    l.gaps.v = mem_zalloc(SAMPLES_MAX, sizeof *l.gaps.v);
     l.v = mem_zalloc(l.conns, sizeof *l.v);
     for (uint32_t i = 0; i < l.conns; i++) {
         l.v[i].id = i;
@@ -165,7 +182,8 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < l.conns; i++)
         conn_end(&l.v[i]);
     mem_free(l.v);
-    mem_free(l.samples);
+    mem_free(l.first_byte.v);
+    mem_free(l.gaps.v);
     mem_free(l.in);
     buf_free(&l.req);
     SSL_CTX_free(l.ctx);

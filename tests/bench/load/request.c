@@ -4,6 +4,28 @@
 
 #include <arpa/inet.h>
 
+/* A tool as Claude Code describes one, about 1.7 KB. */
+static bool add_tool(struct buf *b, uint32_t n)
+{
+    static const char words[] =
+        "Reads a file from the local file system. The path has to be absolute, not a relative "
+        "one.\\n"
+        "- By default it reads up to 2000 lines from the beginning of the file.\\n- Lines longer "
+        "than "
+        "2000 characters are cut.\\n- Results come with \\\"line numbers\\\" that begin at 1.\\n";
+    static const char property[] =
+        "\":{\"type\":\"string\",\"description\":\"The absolute path of the file to read, as it is "
+        "on this machine (not a relative one)\",\"minLength\":1},";
+    bool ok = buf_printf(b, "%s{\"name\":\"Tool%u\",\"description\":\"", n ? "," : "", n);
+    for (int i = 0; i < 3; i++)
+        ok = ok && buf_add(b, words, sizeof words - 1);
+    ok = ok && buf_printf(b, "\",\"input_schema\":{\"type\":\"object\",\"properties\":{");
+    for (int i = 0; i < 4; i++)
+        ok = ok && buf_printf(b, "\"path_%d", i) && buf_add(b, property, sizeof property - 1);
+    return ok && buf_printf(b, "\"limit\":{\"type\":\"number\",\"maximum\":1.0}},"
+                               "\"required\":[\"path_0\"],\"additionalProperties\":false}}");
+}
+
 /* The request resembles Claude Code's main request: many text blocks with line ends and quotes,
  * `stream` as the last member. */
 void request_make(struct load *l)
@@ -16,7 +38,11 @@ void request_make(struct load *l)
         "Then it did, over the dog that was lazy, and over some more of them.\\n\\n    if (x) {\\n "
         "       "
         "return y;\\n    }\\nAnd so on, as long texts do, with words and more words.\\n\"}]},";
-    bool ok = buf_printf(&b, "{\"model\":\"claude-sonnet-4-6\",\"messages\":[");
+    bool ok = buf_printf(&b, "{\"model\":\"claude-sonnet-4-6\",");
+    ok = ok && (l->tools == 0 || buf_printf(&b, "\"tools\":["));
+    for (uint32_t i = 0; ok && i < l->tools; i++)
+        ok = add_tool(&b, i);
+    ok = ok && buf_printf(&b, "%s\"messages\":[", l->tools ? "]," : "");
     const char *tail = l->mode == MODE_JSON ? "],\"metadata\":{\"user_id\":\"{\\\"device_id\\\":"
                                               "\\\"0\\\"}\"},\"max_tokens\":32000,\"stream\":false}"
                                             : "],\"metadata\":{\"user_id\":\"{\\\"device_id\\\":"

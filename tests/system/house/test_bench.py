@@ -1,24 +1,38 @@
-"""The bench's own arithmetic: what a table's cells say of the rounds."""
+"""The bench's own arithmetic: what a table's cells say of the rounds, what a soak comes to; and a soak of seconds."""
+import importlib
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
+
+from qcc import BUILD
 
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """The bench's module run, not that of another folder."""
+def bench(monkeypatch):
+    """bench(name): a module of the bench, not that of another folder."""
     monkeypatch.syspath_prepend(str(BENCH))
-    for name in ("run", "scale"):
+    names = [p.stem for p in BENCH.glob("*.py")]
+    for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import run
-    assert pathlib.Path(run.__file__).parent == BENCH
-    yield run
-    for name in ("run", "scale"):
+
+    def make(name):
+        module = importlib.import_module(name)
+        assert pathlib.Path(module.__file__).parent == BENCH
+        return module
+
+    yield make
+    for name in names:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def run(bench):
+    return bench("run")
 
 
 @pytest.fixture
@@ -48,18 +62,70 @@ def test_better_failed_no_request(run, table):
     assert table.text().splitlines()[-1].endswith("| – | 16.0 ! | 12.0 | – |")
 
 
-def test_connections_that_the_open_files_allow(run, monkeypatch):
+def test_better_may_be_more(run, table):
+    row = types.SimpleNamespace(name=run.ROWS[0].name, more=True)
+    assert table.better(row) == "nginx"
+
+
+def test_connections_that_the_open_files_allow(bench, monkeypatch):
+    run = bench("machine")
     monkeypatch.setattr(run.resource, "getrlimit", lambda _: (20000, 20000))
     assert [run.room(n) for n in (5000, 9700, 10000)] == [5000, 9700, 9700]
     monkeypatch.setattr(run.resource, "getrlimit", lambda _: (65536, 65536))
     assert run.room(10000) == 10000
 
 
-def test_names_of_rows_are_unique(run):
+def test_names_of_rows_are_unique(run, bench):
     names = [r.name for r in run.ROWS] + [s.name for s in run.scale.SCALES]
     assert len(set(names)) == len(names)
+    board = bench("board")
+    assert {r.group for r in board.READINGS} == set(board.GROUPS)
+    assert len({r.name for r in board.READINGS}) == len(board.READINGS)
 
 
-def test_unknown_row(run):
-    done = subprocess.run([sys.executable, BENCH / "run.py", "--only", "none", "--build", "build/none"], capture_output=True, text=True)
-    assert done.returncode == 1 and "bench: " in done.stderr
+@pytest.mark.parametrize("program", ["run", "board"])
+def test_unknown_row(program):
+    done = subprocess.run([sys.executable, BENCH / (program + ".py"), "--only", "none", "--build", "build/none"], capture_output=True, text=True)
+    assert done.returncode == 1 and "no such" in done.stderr
+
+
+def test_growth_a_minute(bench):
+    board = bench("board")
+    assert board.growth_mib([(t / 10, 5000 + 1024 * t / 10) for t in range(100)]) == pytest.approx(60)
+    assert board.growth_mib([(t, 5000) for t in range(10)]) == 0
+
+
+# ---- the soak's judge
+
+def test_lost_is_what_no_killed_worker_had(bench):
+    judge = bench("soak_judge")
+    failures = [(3, 1001, "b"), (1, 1001, "a"), (2, 1002, "c"), (4, None, "no connection")]
+    assert judge.lost(failures, [(0, [1001, 1003])]) == [(2, 1002, "c"), (3, 1001, "b"), (4, None, "no connection")]
+    assert judge.lost(failures, []) == sorted(failures)
+
+
+def test_growth_of_a_process_counts_from_its_second_point(bench):
+    judge = bench("soak_judge")
+    points = [{1: judge.Process("worker", kb, files), 2: judge.Process("worker", 900, 7), 10 + n: judge.Process("worker", 9000 * n, 9)}
+              for n, (kb, files) in enumerate([(100, 3), (500, 5), (600, 5), (740, 6)])]
+    assert judge.grown(points) == {"worker": (240, 1)}
+    assert judge.grown(points[:2]) == {}
+    first, last = ({1: judge.Process("worker", 10, 1), 2: judge.Process("worker", 20, 2)}, {3: judge.Process("worker", 50, 9)})
+    assert judge.more(first, last) == {"worker": (20, 6)}
+    assert judge.flat("worker", 256, 0) and judge.flat("worker", 500, 10000) and judge.flat("worker", -9000, 0)
+    assert not judge.flat("worker", 501, 10000) and not judge.flat("worker", 900, 4000)
+    assert judge.flat("recorder", 900, 4000) and not judge.flat("recorder", 900, 6145)
+
+
+def test_points_that_are_equal_are_as_many_rounds_after_an_upgrade(bench):
+    soak = bench("soak")
+    assert soak.equal_points(list(range(9))) == (3, 8)
+    assert soak.equal_points(list(range(4))) is None
+
+
+def test_soak_of_seconds(tmp_path):
+    """The command as it is, with everything that it plays; memory is not judged where a sanitizer keeps what was freed."""
+    done = subprocess.run([sys.executable, BENCH / "soak.py", "--seconds", "6", "--seed", "1", "--no-memory", "--build", str(BUILD)],
+                          capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("soak: well") and "| requests lost beyond" in done.stdout

@@ -102,6 +102,17 @@ def test_the_open_breaker_of_a_cell(house, sites):
     assert "opus: half open in " in q.ctl("endpoints").stdout
 
 
+def test_an_endpoint_that_opens_by_its_models(house, sites):
+    """No failure is in a row of its own: the line tells the reason, and no count."""
+    a, b = sites("ab")
+    q = house([a, b], {"breaker": {"open_duration": "1h", "max_open_duration": "1h"}})
+    assert went(q, model=OPUS) == ["a"] and went(q, model=HAIKU) == ["a"]
+    a.how = FAILS
+    line = "endpoint a: breaker closed -> open: several models fail"
+    until(lambda: ask(q, model=OPUS) and ask(q, model=HAIKU) and q.count(line), "the endpoint to open", step=0)
+    assert q.count(line + r" \(5xx\)")
+
+
 def test_the_metric(house, sites):
     q, a = limited(house, lambda names: sites(names, models={"allow": ["claude-*", "gpt-5-mini"]}))
     assert metric(q, "a", "opus") == 1 and metric(q, "b", "opus") == 0

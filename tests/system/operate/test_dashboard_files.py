@@ -1,4 +1,5 @@
 """The dashboard's files as the admin listener hands them out (dashboard: delivery)."""
+import base64
 import gzip
 import hashlib
 import pathlib
@@ -12,6 +13,8 @@ from qcc import ROOT
 
 FOLDER = ROOT / "worker" / "admin" / "dashboard"
 EMBED = ROOT / "worker" / "admin" / "embed.sh"
+BUNDLE = ROOT / "worker" / "admin" / "bundle.awk"
+NAMES = {"index.html", "app.css", "app.js", "pages.js", "en.js", "zh.js"}
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -19,33 +22,38 @@ POLICY = (
 )
 
 
+def sources():
+    return sorted(FOLDER.rglob("*.*"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """{name: bytes} of the files as embed.sh makes them."""
+    out = tmp_path_factory.mktemp("made")
+    subprocess.run([str(EMBED), str(out), *map(str, sources())], check=True)
+    return {f.name: f.read_bytes() for f in (out / "dashboard").iterdir() if f.suffix in TYPES}
+
+
 def files():
-    return {"/" if f.name == "index.html" else "/ui/" + f.name: f for f in sorted(FOLDER.rglob("*.*"))}
+    return {"/" if name == "index.html" else "/ui/" + name: name for name in sorted(NAMES)}
 
 
 def tag_of(data):
     return '"%s"' % hashlib.sha256(data).hexdigest()[:16]
 
 
-def lean(file):
-    """As embed.sh hands it out: without lines of comments, and without what stands before a line's first word."""
-    lines = [line.lstrip(" ") for line in file.read_text().split("\n")]
-    if file.suffix == ".js":
-        lines = ["" if line.startswith("//") else line for line in lines]
-    return "\n".join(lines).encode()
-
-
-def test_each_file_plain_and_gzipped(qcc):
+def test_each_file_plain_and_gzipped(qcc, made):
     q = qcc()
-    for path, file in files().items():
+    assert set(made) == NAMES
+    for path, name in files().items():
         plain, packed = call(q, "GET", path), call(q, "GET", path, {"Accept-Encoding": "br, GZIP;q=0.5"})
-        assert plain.status == 200 and plain.body == lean(file), path
+        assert plain.status == 200 and plain.body == made[name], path
         assert "content-encoding" not in plain.headers
         assert packed.headers["content-encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
         for a in (plain, packed):
             assert a.headers["etag"] == tag_of(a.body)
             assert a.headers["vary"] == "accept-encoding" and a.headers["cache-control"] == "no-cache"
-            assert a.headers["content-type"] == TYPES[file.suffix] + "; charset=utf-8"
+            assert a.headers["content-type"] == TYPES[pathlib.Path(name).suffix] + "; charset=utf-8"
             assert int(a.headers["content-length"]) == len(a.body)
 
 
@@ -128,7 +136,7 @@ def test_no_headers_of_the_proxy(qcc):
 
 
 def test_all_addresses_are_relative():
-    for file in files().values():
+    for file in sources():
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"""(?:src|href)=["']/|(?:from|import|fetch)\s*\(?\s*["'`]/""", text), file.name
 
@@ -143,18 +151,83 @@ def noise(n):
     return b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(n // 32 + 1))[:n]
 
 
+def script(n):
+    """A script whose gzipped form is longer than n bytes."""
+    return b"export default '" + base64.b64encode(noise(n * 21 // 20)) + b"';\n"
+
+
 def budget(name):
     return int(re.search(name + r"_MAX=\$\(\((\d+) \* 1024\)\)", EMBED.read_text()).group(1)) << 10
 
 
 @pytest.mark.parametrize("name,data,why", [
-    ("big.js", b"x" * budget("PLAIN"), "budget"), ("dense.js", noise(budget("GZIP") * 21 // 20), "gzipped"),
-    ("zh.js", noise(budget("ZH") * 21 // 20), "zh.js"),
+    ("big.js", b"x" * budget("PLAIN"), "budget"), ("dense.svg", noise(budget("GZIP") * 21 // 20), "gzipped"),
+    ("zh.js", script(budget("ZH")), "zh.js"), ("app.js", script(budget("FIRST")), "first page"),
+    ("half.js", b"const x = 'ab", "does not end"), ("half.css", b"/* a", "does not end"), ("open.js", b"if (x) {\n", "not closed"),
     ("notes.txt", b"x", "content type"), ("a b.js", b"x", "name"),
-], ids=["plain", "gzipped", "zh", "type", "name"])
+], ids=["plain", "gzipped", "zh", "first", "string", "comment", "bracket", "type", "name"])
 def test_the_build_fails_over_a_budget(tmp_path, name, data, why):
     page = ("index.html", b"<!doctype html>")
     p = embed(tmp_path, page, (name, data))
     assert p.returncode != 0 and why in p.stderr
     assert embed(tmp_path, page).returncode == 0
     assert embed(tmp_path, ("app.js", b"x")).returncode != 0, "without index.html"
+
+
+def bundle(folder, **names):
+    p = subprocess.run(["awk", *[x for k, v in names.items() for x in ("-v", "%s=%s" % (k, folder / v if k != "within" else v))], "-f", str(BUNDLE)],
+                       capture_output=True, text=True, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+    return p.stdout if p.returncode == 0 else p.stderr
+
+
+@pytest.mark.parametrize("source,left", [
+    ("// a\nconst a = 1; // b\n/* c\n */ let b = a + +a - -b;\n", "const a=1;let b=a+ +a- -b;"),
+    ("const u = 'http://x/ /* y */', v = \"a  'b\\\"  // c\";", "const u='http://x/ /* y */',v=\"a  'b\\\"  // c\";"),
+    ("f(`a  // ${ x ? `b  ${ y }  {` : { z: 1 } }  }` , 1);", "f(`a  // ${x?`b  ${y}  {`:{z:1}}  }`,1);"),
+    ("const r = s.split( / +[/'] \\/ /g ).map((x) => x / 2 / y);", "const r=s.split(/ +[/'] \\/ /g).map((x)=>x/2/y);"),
+    ("return /a b/.test(x);", "return/a b/.test(x);"),
+    ("f({\n    a,\n    b: [\n        1,\n    ],\n});\n", "f({a,b:[1]});"),
+    ("let x\nlet y = z\n(1)\n", "let x\nlet y=z\n(1)"),
+    ("i++\nj\n", "i++\nj"),
+    ("a\n    ? b\n    : c\n    .d\n", "a?b:c.d"),
+    ("function f() {\n    return x\n}\nclass A extends B {\n}\n", "function f(){return x}\nclass A extends B{}"),
+    ("const s = '中文  …';", "const s='中文  …';"),
+], ids=["comments", "strings", "templates", "patterns", "pattern", "commas", "breaks", "increment", "operators", "blocks", "bytes"])
+def test_a_script_loses_what_means_nothing(tmp_path, source, left):
+    (tmp_path / "a.js").write_text(source)
+    assert bundle(tmp_path, entry="a.js").rstrip("\n") == left
+
+
+def test_a_style_sheet_loses_what_means_nothing(tmp_path):
+    (tmp_path / "a.css").write_text("/* a */\n.a > .b :hover,\n.c {\n    margin: 0 auto calc(1px + 2px);\n    content: 'a;  }';\n}\n"
+                                    "@media (min-width: 1px) and (x) {\n    a { b: c }\n}\n")
+    assert bundle(tmp_path, css="a.css") == ".a>.b :hover,.c{margin:0 auto calc(1px + 2px);content:'a;  }'}@media (min-width:1px) and (x){a{b:c}}"
+
+
+def test_modules_become_one(tmp_path):
+    for name, text in {
+        "a.js": "import { b, twice as two } from './b.js';\nimport * as c from './c.js';\nimport d from './d.js';\nrun(b, two, c, d);\nexport const z = 1;\n",
+        "b.js": "import * as c from './c.js';\nexport const b = c.x;\nexport function twice() {}\n",
+        "c.js": "const own = 1;\nexport const x = own;\n", "d.js": "export default {\n    b: 1,\n};\n",
+        "p.js": "import * as c from './c.js';\nimport e from './e.js';\nexport default { c, e };\n", "e.js": "import { x } from './c.js';\nexport default x;\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    one = bundle(tmp_path, entry="a.js").replace("\n", "")
+    assert one == ("const $c=(()=>{const own=1;const x=own;return{x}})();const $b=(()=>{const c=$c;const b=c.x;function twice(){}return{b,twice}})();"
+                   "const $d=(()=>{const $default={b:1};return{default:$default}})();"
+                   "const{b,twice:two}=$b;const c=$c;const d=$d.default;run(b,two,c,d);export const z=1;export{$c,$b,$d};")
+    other = bundle(tmp_path, entry="p.js", within="a.js").replace("\n", "")
+    assert other == ("import{$c}from'./a.js';const $e=(()=>{const{x}=$c;const $default=x;return{default:$default}})();"
+                     "const c=$c;const e=$e.default;export default{c,e};")
+
+
+@pytest.mark.parametrize("line,why", [
+    ("import { a }\n    from './b.js';", "not an import"), ("import './b.js';", "not an import"), ("import { a } from '../b.js';", "not an import"),
+    ("export let x = 1;", "not an export"), ("export { x };", "not an export"), ("import { a } from './none.js';", "cannot be read"),
+    ("import { a } from './m.js';", "imports itself"),
+])
+def test_what_a_bundle_cannot_hold_fails_the_build(tmp_path, line, why):
+    (tmp_path / "b.js").write_text("export const a = 1;\n")
+    (tmp_path / "m.js").write_text(line + "\n")
+    (tmp_path / "a.js").write_text("import * as m from './m.js';\n")
+    assert why in bundle(tmp_path, entry="a.js")

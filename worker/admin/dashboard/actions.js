@@ -1,5 +1,5 @@
 // What an operator can do here. Nothing is shown before the reply; the reply's endpoint takes the row's place.
-import { t } from './i18n.js';
+import { t, isolate } from './i18n.js';
 import * as fmt from './format.js';
 import { live, call, poll } from './api.js';
 import { say, confirm, errorText, usable } from './parts.js';
@@ -40,7 +40,7 @@ async function one(ctx, verb, name, part) {
 // Of what is acted on: endpoints, or the part of one.
 const called = (names, part) => listed(names) + (part ? ': ' + Object.values(part) : '');
 
-const listed = (names) => (names.length > 5 ? [...names.slice(0, 5), '…'] : names).join(', ');
+const listed = (names) => (names.length > 5 ? [...names.slice(0, 5), '…'] : names).map(isolate).join(', ');
 
 // Whether something serves once these no longer do.
 const left = (names) => (live.overview?.endpoints ?? []).some((e) => usable(e) && !names.includes(e.name));

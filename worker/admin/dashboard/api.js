@@ -197,7 +197,7 @@ document.addEventListener('visibilitychange', () => {
         clearTimeout(pollTimer);
         pollAbort?.abort();
         queryAbort?.abort();
-    } else if (!userPaused) {
+    } else if (!userPaused && !watch()) {
         failures = 0;
         poll(true);
     }
@@ -206,10 +206,21 @@ window.addEventListener('online', () => {
     failures = 0;
     if (!userPaused) poll(true);
 });
-// A machine that slept wakes up with timers of its own time.
-setInterval(() => {
-    if (live.state === 'live' && !polling && !document.hidden && performance.now() - last > 3 * period()) poll();
-}, 5000);
+// Whether what is shown is older than a poll makes it, which it then says: the machine has slept, and its timers with it. Not
+// each system counts that time in performance.now().
+function watch() {
+    if (live.state !== 'live' || document.hidden) return false;
+    if (Math.max(Date.now() - live.at, performance.now() - last) <= period() + TIMEOUT + 1000) return false;
+    live.state = 'retrying';
+    live.retryAt = Date.now();
+    failures = 0;
+    for (const q of queries.values()) q.due = 0;
+    if (polling) pollAbort.abort();
+    poll(true);
+    changed();
+    return true;
+}
+setInterval(watch, 1000);
 
 // ---- what pages ask
 

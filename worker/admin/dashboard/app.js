@@ -4,16 +4,17 @@
 // set({param: value or null}, push) changes the fragment's parameters, go(fragment)}. What else it shows it asks for with
 // query() of api.js while it draws.
 import { h, patch } from './dom.js';
-import { t, lang, setLang, store } from './i18n.js';
+import { t, lang, setLang, store, isolate } from './i18n.js';
 import * as fmt from './format.js';
 import * as api from './api.js';
 import * as ui from './parts.js';
+import overview from './overview.js';
 
 const { live } = api;
 const PAGES = { overview: 'o', endpoints: 'e', requests: 'r', usage: 'u', events: 'v', logs: 'l', config: 'c', system: 's' };
 const known = (name) => Object.hasOwn(PAGES, name);
 const root = document.getElementById('app');
-const modules = Object.create(null); // by what an address says, so without toString and the like
+const modules = Object.assign(Object.create(null), { overview }); // by what an address says, so without toString and the like
 const broken = Object.create(null);
 const closed = new Set();
 
@@ -76,13 +77,13 @@ function setTheme(theme) {
     redraw();
 }
 function localize() {
-    fmt.setLocale(lang, { s: t('unit.s'), min: t('unit.min'), h: t('unit.h'), d: t('unit.d') });
+    fmt.setLocale(lang(), { s: t('unit.s'), min: t('unit.min'), h: t('unit.h'), d: t('unit.d') });
 }
 
 const nextTheme = () => setTheme({ auto: 'light', light: 'dark', dark: 'auto' }[settings.theme]);
 
 async function switchLang() {
-    await setLang(lang === 'zh' ? 'en' : 'zh', true);
+    await setLang(lang() === 'zh' ? 'en' : 'zh', true);
     localize();
     redraw();
 }
@@ -154,7 +155,7 @@ function header() {
             h('li', null, h('a', { href: p === 'overview' ? '#/' : '#/' + p, 'aria-current': route.page === p ? 'page' : null }, t('nav.' + p)))))),
         h('div.tools', null,
             liveMark(),
-            ui.button(lang === 'zh' ? 'English' : '中文', switchLang, { class: 'ghost', lang: lang === 'zh' ? 'en' : 'zh-CN', id: 'lang' }),
+            ui.button(lang() === 'zh' ? 'English' : '中文', switchLang, { class: 'ghost', lang: lang() === 'zh' ? 'en' : 'zh-CN', id: 'lang' }),
             ui.button(h('span', { 'aria-hidden': 'true' }, { auto: '◐', light: '☀', dark: '☾' }[settings.theme]), nextTheme,
                 { class: 'ghost icon', id: 'theme', 'aria-label': t('theme.is', { x: t('theme.' + settings.theme) }), title: t('theme.is', { x: t('theme.' + settings.theme) }) }),
             ui.button(h('span', { 'aria-hidden': 'true' }, '?'), help, { class: 'ghost icon', id: 'help', 'aria-label': t('help.title'), title: t('help.title') })));
@@ -177,7 +178,7 @@ function ofHistory(hist) {
     return null;
 }
 
-const short = (names) => names.slice(0, 3).join(', ') + (names.length > 3 ? ', …' : '');
+const short = (names) => names.slice(0, 3).map(isolate).join(', ') + (names.length > 3 ? ', …' : '');
 
 // Endpoints whose keys were refused: one banner, so that they leave room for the others.
 function ofKeys(list) {
@@ -252,8 +253,8 @@ function footer() {
 function load(name) {
     if (modules[name] || broken[name] === true) return;
     broken[name] = true; // under way
-    import(`./${name}.js`).then((m) => {
-        modules[name] = m.default;
+    import('./pages.js').then((m) => {
+        Object.assign(modules, m.default);
         delete broken[name];
         redraw();
     }, (e) => {
@@ -316,7 +317,7 @@ function draw() {
         ui.menuView(),
         h('div', { id: 'dialogs' }, ui.dialogsView()),
     ]);
-    document.title = (live.overview ? sign(live.overview) : '') + titleOf() + ' · QCC';
+    document.title = (live.overview ? sign(live.overview) : '') + isolate(titleOf()) + ' · QCC';
     api.endUse();
     // What held the focus is gone: it goes to what stands nearest, not to the beginning of the document.
     if (had && had !== document.body && !had.isConnected && document.activeElement === document.body) {
@@ -366,7 +367,7 @@ function sign(o) {
 // ---- keys
 
 async function help() {
-    const m = await import('./help.js');
+    const m = await import('./pages.js');
     m.help(settings, (on) => {
         settings.keys = on;
         store.set('keys', on ? null : 'off');
@@ -460,6 +461,8 @@ document.addEventListener('focusin', (e) => (e.target.matches?.('[data-tip]') &&
 
 // ---- start
 
+api.poll();
+await setLang();
 setTheme(settings.theme);
 localize();
 ui.useRedraw(redraw);
@@ -470,4 +473,3 @@ setInterval(() => {
 }, 1000);
 load(known(route.page) ? route.page : 'overview');
 redraw();
-api.poll();

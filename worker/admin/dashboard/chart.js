@@ -43,7 +43,7 @@ function ticks(max, whole) {
 function labels(o, width) {
     const room = Math.max(2, Math.floor(width / 64));
     const span = o.times.length * o.step;
-    const every = [900, 3600, 10800, 21600, 43200, 86400, 172800, 604800].find((s) => s >= o.step && span / s <= room) ?? Math.ceil(span / room / 604800) * 604800;
+    const every = [900, 3600, 10800, 21600, 43200, 86400, 172800, 259200, 604800].find((s) => s >= o.step && span / s <= room) ?? Math.ceil(span / room / 604800) * 604800;
     return o.times.flatMap((s, i) => {
         const d = new Date(s * 1000);
         const local = s - d.getTimezoneOffset() * 60;
@@ -53,9 +53,12 @@ function labels(o, width) {
 }
 
 const slot = (o, i) => {
-    const d = new Date(o.times[i] * 1000);
-    const end = new Date((o.times[i] + o.step) * 1000);
-    return o.step >= 86400 ? fmt.day(d) : `${fmt.day(d)}, ${fmt.hhmm(d)}–${fmt.hhmm(end)}`;
+    const at = (s) => new Date((o.times[i] + s) * 1000);
+    if (o.step >= 86400) return fmt.day(at(0));
+    // An hour that comes twice, or that is missing, is not told by the clock alone.
+    const changes = at(-3600).getTimezoneOffset() !== at(o.step + 3599).getTimezoneOffset();
+    const form = changes ? fmt.hhmmZone : fmt.hhmm;
+    return `${fmt.day(at(0))}, ${form(at(0))}–${form(at(o.step))}`;
 };
 const running = (o, i) => o.times[i] + o.step > Date.now() / 1000;
 

@@ -67,7 +67,7 @@ function update(el, v, old) {
     for (const k in was) if (!(k in p) && k !== 'key' && k !== 'class' && k !== 'init') setProp(el, k, null, was[k]);
     // A select has its value only once it has its options.
     for (const k in p) if (k !== 'key' && k !== 'class' && k !== 'init' && k !== 'value') setProp(el, k, p[k], was[k]);
-    patch(el, v.children);
+    patchChildren(el, v.children, old ? old.children : null);
     if ('value' in p) setProp(el, 'value', p.value, was.value);
     before.set(el, v);
 }
@@ -127,10 +127,34 @@ function change(node, v) {
     else if (node.data !== v) node.data = v;
 }
 
-// Makes the children of `parent` those described. Nodes with a key are moved, the one that holds the focus never is:
-// the others go round it.
+const alike = (v, old) => (typeof v === 'string' ? typeof old === 'string' : typeof old !== 'string' && v.name === old.name && v.key === old.key);
+
+// The children of each stand where the last drawing put them: what is described as it was is not even looked at.
+function changeInPlace(parent, list, old) {
+    const nodes = parent.childNodes;
+    if (!old || old.length !== list.length || nodes.length !== list.length) return false;
+    for (let i = 0; i < list.length; i++) if (list[i] !== old[i] && !alike(list[i], old[i])) return false;
+    for (let i = 0; i < list.length; i++) {
+        const v = list[i];
+        if (v === old[i]) continue;
+        if (typeof v === 'string') nodes[i].data = v;
+        else update(nodes[i], v, old[i]);
+    }
+    return true;
+}
+
+const roots = new WeakMap(); // element -> the children that patch() gave it
+
+// Makes the children of `parent` those described.
 export function patch(parent, children) {
     const list = flat(children, []);
+    patchChildren(parent, list, roots.get(parent));
+    roots.set(parent, list);
+}
+
+// Nodes with a key are moved, the one that holds the focus never is: the others go round it.
+function patchChildren(parent, list, old) {
+    if (changeInPlace(parent, list, old)) return;
     const found = match(parent, list);
     if (!found) {
         let node = parent.firstChild;

@@ -136,6 +136,14 @@ function config(q, e, p) {
     return h('dl.settings', null, rows.filter((r) => r[1] !== undefined).map(([k, v, changed, at]) => [h('dt', null, h('code', null, k)), h('dd', { class: changed ? null : 'dim' }, h('code', mark(k, v, at), text(k, v)))]));
 }
 
+// In milliseconds where all of it is below a second.
+function speedChart(d, name, redraw) {
+    const series = ['p50', 'p95'].map((id) => ({ id, label: id, values: spread(d, (b) => b.first_byte_ms?.[id] ?? null, { zero: null }) }));
+    const max = Math.max(0, ...series.flatMap((s) => s.values));
+    const scale = max >= 1000 ? { unit: t('unit.sec'), show: (x) => fmt.num(x / 1000, 2) } : { unit: 'ms', show: (x) => fmt.num(x, max < 10 ? 2 : 1) };
+    return chart({ id: 'speed-' + name, title: t('ep.speed'), times: d.times, step: d.step, redraw, kind: 'lines', series, ...scale });
+}
+
 export function view(ctx) {
     const name = ctx.route.parts[1];
     const i = (ctx.o.endpoints ?? []).findIndex((x) => x.name === name || x.id === name);
@@ -152,7 +160,6 @@ export function view(ctx) {
     const failed = query(`requests?${of}&status=failed&since=7d&limit=5`, MINUTE);
     const conf = query('config', 0);
     const part = (title, q, height, show) => ui.section(title, null, ui.loaded(q, height, again, show));
-    const quantile = (d, k) => spread(d, (b) => b.first_byte_ms?.[k] ?? null, { zero: null });
     return [
         back,
         ui.pageHead(h('bdi', null, e.name),
@@ -168,8 +175,7 @@ export function view(ctx) {
             tile(t('ep.tps.head'), speed.data ? ui.f(speed.data, 'total.output_tokens_per_s', (x) => fmt.num(x, 1), { of: speed.path0 }) : fmt.NONE, t('ep.tps')),
             tile(t('ep.cost7'), usage.data ? ui.cost(usage.data, 'total', usage.path0) : fmt.NONE, usage.data ? [ui.f(usage.data, 'total.requests', fmt.num, { of: usage.path0 }), ' ', t('requests', { n: usage.data.total.requests })] : '')),
         h('div.split', null,
-            part(t('ep.speed'), speed, 240, (d) => chart({ id: 'speed-' + e.name, title: t('ep.speed'), unit: t('unit.sec'), times: d.times, step: d.step, redraw: ctx.redraw, kind: 'lines', show: (x) => fmt.num(x / 1000, 2),
-                series: [{ id: 'p50', label: 'p50', values: quantile(d, 'p50') }, { id: 'p95', label: 'p95', values: quantile(d, 'p95') }] })),
+            part(t('ep.speed'), speed, 240, (d) => speedChart(d, e.name, ctx.redraw)),
             ui.section(t('ep.attempts'), h('span.dim', null, t('ep.since')), attempts(f, (path, text, more) => ui.from(p + path, text, more), e))),
         part(t('ep.models'), usage, 160, () => models(usage)),
         part(t('ep.blocks'), block, 160, () => blocks(block)),

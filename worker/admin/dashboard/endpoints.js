@@ -5,6 +5,7 @@ import { query } from './api.js';
 import * as ui from './parts.js';
 import { columns, COST } from './overview.js';
 import { act, isBusy, menuItems, VERBS } from './actions.js';
+import { view as onePage } from './endpoint.js';
 
 const picked = new Set();
 let back = '#/endpoints'; // the list that was left for one of them
@@ -14,17 +15,6 @@ function anchor(name) {
     if (!anchors.has(name)) anchors.set(name, {});
     return anchors.get(name);
 }
-let one = null;
-
-function onePage(ctx) {
-    if (one) return one.view(ctx);
-    import('./endpoint.js').then((m) => {
-        one = m;
-        ctx.redraw();
-    });
-    return [h('h1', null, ctx.route.parts[1]), ui.skeleton(400)];
-}
-
 const actionColumn = (ctx) => ({
     id: 'act', head: h('span.vh', null, t('col.actions')), label: t('col.actions'), cls: 'act',
     cell: (r) => ui.button('⋯', (e) => ui.openMenu(e.currentTarget, t('act.more', { name: r.e.name }), menuItems(ctx, r.e)),
@@ -65,7 +55,7 @@ function view(ctx) {
                     : ui.table({
                         id: 'endpoints', cls: 'mid', caption: t('nav.endpoints'), cols, rows, key: (r) => r.e.name, sort: params.sort,
                         onSort: (sort) => ctx.set({ sort }), select: picked, open: (r) => ui.endpointHref(r.e.name),
-                        memo: (r) => [anchor(r.e.name), JSON.stringify([r.e, r.i, picked.has(r.e.name), isBusy(r.e.name), costs.at, off, lang])], rowClass: (r) => 'row-' + r.e.state,
+                        memo: (r) => [anchor(r.e.name), JSON.stringify([r.e, r.i, picked.has(r.e.name), isBusy(r.e.name), costs.at, off, lang()])], rowClass: (r) => 'row-' + r.e.state,
                         onSelect: (name, yes) => {
                             for (const n of name === null ? rows.map((r) => r.e.name) : [name]) {
                                 if (yes) picked.add(n);

@@ -98,6 +98,8 @@ const HMS = { hour: '2-digit', minute: '2-digit', second: '2-digit' };
 
 export const clock = (d) => df('s', HMS).format(d);
 export const hhmm = (d) => df('m', { hour: '2-digit', minute: '2-digit' }).format(d);
+// The same with how far it is from UTC: 01:00 GMT-4
+export const hhmmZone = (d) => df('z', { hour: '2-digit', minute: '2-digit', timeZoneName: 'shortOffset' }).format(d);
 export const day = (d) => df('d', { month: 'short', day: 'numeric' }).format(d);
 export const minute = (d) => df('u', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }).format(d);
 export const full = (d) => df('f', { year: 'numeric', month: 'short', day: 'numeric', weekday: 'short', ...HMS }).format(d);
@@ -149,12 +151,16 @@ export function zone(since, until) {
 export const dayStart = (now = new Date(), back = 0) =>
     Math.floor(new Date(now.getFullYear(), now.getMonth(), now.getDate() - back).getTime() / 1000);
 
+let zoneKept = { offset: null, text: '' }; // its name is dear to ask for
+
 // Asia/Shanghai (UTC+8)
 export function zoneName(d = new Date()) {
     const o = -d.getTimezoneOffset();
+    if (o === zoneKept.offset) return zoneKept.text;
     const m = Math.abs(o) % 60;
     const text = o ? (o < 0 ? '−' : '+') + Math.floor(Math.abs(o) / 60) + (m ? ':' + String(m).padStart(2, '0') : '') : '';
-    return `${new Intl.DateTimeFormat().resolvedOptions().timeZone} (UTC${text})`;
+    zoneKept = { offset: o, text: `${new Intl.DateTimeFormat().resolvedOptions().timeZone} (UTC${text})` };
+    return zoneKept.text;
 }
 
 // What may be shown of an address: host and path, no user part, no query.

@@ -3,7 +3,8 @@
 const LANGS = ['en', 'zh'];
 let texts = {};
 let plural = null;
-export let lang = 'en';
+let now = 'en';
+export const lang = () => now;
 
 // What this browser keeps; where that is forbidden, nothing is kept.
 export const store = {
@@ -32,10 +33,10 @@ function wanted() {
     return 'en';
 }
 
-// Loads a language, keeps it when a person chose it.
-export async function setLang(l, keep) {
+// Loads a language, that of the reader if none is named; keeps it when a person chose it.
+export async function setLang(l = wanted(), keep = false) {
     texts = (await (l === 'zh' ? import('./zh.js') : import('./en.js'))).default;
-    lang = l;
+    now = l;
     plural = new Intl.PluralRules(l);
     document.documentElement.lang = l === 'zh' ? 'zh-CN' : 'en';
     if (keep) store.set('lang', l);
@@ -43,12 +44,23 @@ export async function setLang(l, keep) {
 
 export const has = (key) => key in texts;
 
+// A name within a text: what of it turns the direction of writing ends with it.
+export function isolate(name) {
+    if (!/[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/.test(name)) return name;
+    let open = 0;
+    let out = '\u2068';
+    for (const c of name) {
+        if (c === '\u2069' && open === 0) continue; // it would end this one
+        open += c === '\u2069' ? -1 : /[\u2066-\u2068]/.test(c) ? 1 : 0;
+        out += c;
+    }
+    return out + '\u2069'.repeat(open + 1);
+}
+
 // t('key', {n: 3}): the text with {n} filled in. A text that depends on n is {one, other}.
 export function t(key, args) {
     let text = texts[key];
     if (text === undefined) return key;
     if (typeof text === 'object') text = text[plural.select(Number(args?.count ?? args?.n ?? 0))] ?? text.other;
-    return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? String(args[name]) : all)) : text;
+    return args ? text.replace(/\{(\w+)\}/g, (all, name) => (name in args ? isolate(String(args[name])) : all)) : text;
 }
-
-await setLang(wanted(), false);

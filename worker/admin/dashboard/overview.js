@@ -4,25 +4,12 @@ import { t, lang } from './i18n.js';
 import * as fmt from './format.js';
 import { live, query, refresh } from './api.js';
 import * as ui from './parts.js';
+import { chart, spark, spread } from './chart.js';
 
 const MINUTE = 60000;
 const CHART = 240; // px of a chart with its readout and table button, less the margin of a skeleton
 const TILE = 52; // px of a tile's two lines
 const RANGES = { '6h': 900, '24h': 900, '7d': 21600, '30d': 86400 };
-
-// Charts come after the first picture.
-let chart = null;
-let chartAsked = false;
-function charts(redraw) {
-    if (!chart && !chartAsked) {
-        chartAsked = true;
-        import('./chart.js').then((m) => {
-            chart = m;
-            redraw();
-        });
-    }
-    return chart;
-}
 
 // ---- the sentence
 
@@ -68,12 +55,12 @@ export function rates(samples, now = performance.now()) {
     return { rate, bars: bars.map((n) => (n === null ? null : n * 6)) };
 }
 
-function nowTile(o, c) {
+function nowTile(o) {
     const r = rates(live.samples);
     return tile(t('tile.now'), big(h('span', { id: 'rate', 'data-from': 'totals.requests' }, t('per.min', { n: r.rate === null ? fmt.NONE : fmt.num(r.rate, r.rate < 10 ? 1 : 0) })),
         h('span.side', null, ui.f(o, 'totals.requests_open'), ' ', t('open'))),
     h('p.dim', null, ui.f(o, 'totals.streams_open'), ' ', t('streams', { n: o.totals?.streams_open })),
-    c ? c.spark(r.bars, t('spark.10min')) : h('div.spark'));
+    spark(r.bars, t('spark.10min')));
 }
 
 const USAGE_24H = 'usage?since=24h&step=900';
@@ -101,14 +88,14 @@ const firstTile = (o) => tile(t('tile.first'),
     big(h('small', null, 'p50 '), ui.f(o, 'totals.ttfb_ms.p50', fmt.dur)),
     h('p.dim', null, ui.dots(['p95 ', ui.f(o, 'totals.ttfb_ms.p95', fmt.dur)], t('first.window'))));
 
-function moneyTile(title, q, c, bars) {
+function moneyTile(title, q, bars) {
     if (q.error) return tile(title, big(fmt.NONE), h('p.dim', null, q.error.status === 409 ? t('history.off') : ui.errorText(q.error)));
     if (!q.data) return tile(title, ui.skeleton(bars ? 84 : TILE));
     const tk = q.data.total.tokens;
     const share = fmt.cacheShare(tk);
     return tile(title, big(ui.cost(q.data, 'total', q.path0)),
         h('p.dim', null, ui.dots(ui.from('total.tokens', [fmt.compact(fmt.tokenSum(tk)), ' ', t('tok')], { of: q.path0, title: fmt.num(fmt.tokenSum(tk)) }), share === null ? null : ui.from('total.tokens', [fmt.pct(share), ' ', t('cache')], { of: q.path0 }))),
-        bars ? (c ? c.spark(bars(q.data), t('spark.7d')) : h('div.spark')) : null);
+        bars ? spark(bars(q.data), t('spark.7d')) : null);
 }
 
 const perDay = (data) => data.times.map((time) => {
@@ -120,7 +107,7 @@ const perDay = (data) => data.times.map((time) => {
 
 const SERIES = [{ id: 'ok', cls: 'ok' }, { id: 'failed', cls: 'failed' }, { id: 'cancelled', cls: 'cancelled' }];
 
-function requestsChart(ctx, c) {
+function requestsChart(ctx) {
     const range = ctx.route.params.range && Object.hasOwn(RANGES, ctx.route.params.range) ? ctx.route.params.range : '24h';
     const step = RANGES[range];
     const path = range === '24h' ? USAGE_24H : `usage?since=${range}&step=${step}` + (step > 3600 ? '&zone=' + fmt.zone(Date.now() / 1000 - (range === '7d' ? 8 : 31) * 86400, Date.now() / 1000 + 86400) : '');
@@ -128,10 +115,10 @@ function requestsChart(ctx, c) {
     const pick = h('select', { 'aria-label': t('range'), value: range, onchange: (e) => ctx.set({ range: e.currentTarget.value === '24h' ? null : e.currentTarget.value }) },
         Object.keys(RANGES).map((r) => h('option', { value: r }, t('range.' + r))));
     return ui.section(t('chart.requests'), pick,
-        ui.loaded(q, CHART, () => refresh((x) => x === q), (d) => (c ? c.chart({
+        ui.loaded(q, CHART, () => refresh((x) => x === q), (d) => chart({
             id: 'requests', title: t('chart.requests'), unit: t('unit.requests', { step: t('step.' + d.step) }), times: d.times, step: d.step, redraw: ctx.redraw,
-            series: SERIES.map((s) => ({ ...s, label: t(s.id), values: c.spread(d, (b) => b[s.id], { oldest: ctx.o.history?.oldest }) })), kind: 'bars', show: fmt.num,
-        }) : ui.skeleton(CHART))));
+            series: SERIES.map((s) => ({ ...s, label: t(s.id), values: spread(d, (b) => b[s.id], { oldest: ctx.o.history?.oldest }) })), kind: 'bars', show: fmt.num,
+        })));
 }
 
 // ---- lists
@@ -202,7 +189,7 @@ export function columns(costs, off) {
         return k < 0 ? null : k;
     };
     // What a cell is made of, beside the texts and the row's place.
-    const of = (get) => (r) => `${lang} ${r.i} ${get(r.e)}`;
+    const of = (get) => (r) => `${lang()} ${r.i} ${get(r.e)}`;
     const made = {
         name: of((e) => e.name), open: of((e) => `${e.open_requests}/${e.max_concurrent}`), success: of((e) => e.success_rate),
         state: of((e) => [e.state, e.cooldown_s, e.queued?.verifying, e.queued?.next_in_s, e.breaker?.retry_in_s, e.disabled_by, e.verifying, e.cells?.map((c) => c.family), e.marks?.length].join()),
@@ -244,12 +231,11 @@ export default {
     title: () => t('nav.overview'),
     view(ctx) {
         const { o } = ctx;
-        const c = charts(ctx.redraw);
         const hour = query('usage?since=1h', MINUTE);
         const today = query(`usage?by=model&since=${fmt.dayStart()}`, MINUTE, 'today');
         const from = fmt.dayStart(new Date(), 6);
         const week = query(`usage?by=model&since=${from}&step=86400&zone=${fmt.zone(from, from + 8 * 86400)}`, 5 * MINUTE, 'week');
-        const main = requestsChart(ctx, c);
+        const main = requestsChart(ctx);
         const failed = query('requests?since=24h&status=failed&limit=5', MINUTE);
         const events = query('events?limit=5', MINUTE);
         const now = `${o.boot} ${JSON.stringify(o.endpoints_by_state)}`;
@@ -261,7 +247,7 @@ export default {
             h('h1.vh', null, t('nav.overview')),
             sentence(o),
             fresh ? firstSteps(o) : null,
-            h('div.tiles', null, nowTile(o, c), hourTile(o, hour), firstTile(o), moneyTile(t('tile.today'), today, c), moneyTile(t('tile.week'), week, c, perDay)),
+            h('div.tiles', null, nowTile(o), hourTile(o, hour), firstTile(o), moneyTile(t('tile.today'), today), moneyTile(t('tile.week'), week, perDay)),
             main,
             ui.section(t('nav.endpoints'), ui.link('#/endpoints', t('all.endpoints')), shortTable(ctx)),
             h('div.split', null,

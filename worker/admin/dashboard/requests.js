@@ -164,7 +164,7 @@ function listView(ctx) {
             whole || stateOf(o) === 'off' ? null : h('p.note', { id: 'lacks' }, ui.dots(behind(o), t(stored ? 'rq.older' : 'rq.memory'))),
             !list.ready(q) ? (q.error ? null : ui.skeleton(400)) : !rows.length
                 ? none(o, p, stored)
-                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'broad' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, memo: (x) => [x.r, `${lang} ${x.of} ${x.i} ${new Date().getDate()}`], open: (x) => trailHref(x.r) }),
+                : ui.table({ id: 'requests', caption: t('nav.requests'), cls: 'broad' + (q.error ? ' stale' : ''), cols: columns(), rows, key: (x) => x.r.id, memo: (x) => [x.r, `${lang()} ${x.of} ${x.i} ${new Date().getDate()}`], open: (x) => trailHref(x.r) }),
             list.end(ctx.redraw),
             h('p.foot', null, ui.dots(rows.length ? t('rq.shown', { n: rows.length }) : null, stateOf(o) === 'off' ? t('rq.memory') : whole ? behind(o) : null,
                 every[0]?.doc.oldest ? [t('rq.oldest'), ' ', ui.time(every[0].doc.oldest, { path: every[0].of + '#oldest' })] : null))),

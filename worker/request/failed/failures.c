@@ -108,7 +108,8 @@ static bool failures_room(struct req *r)
     return true;
 }
 
-void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bool marked)
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net, struct str words,
+                  bool marked)
 {
     counters_attempt(r->attempt.ep->live, v->cls);
     if (!failures_room(r))
@@ -127,6 +128,7 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
                  .status = net == NET_NONE ? r->reply.status : 0,
                  .retry_after_ms = v->retry_after_ms,
                  .marked = marked},
+        .said = words,
         .fault = v->fault,
         .scope = v->scope,
         .at_ms = (int64_t)((r->attempt.at - r->began) * 1000),
@@ -137,6 +139,8 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
     req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s), scope %s", a->endpoint, outcome_name(v->cls),
             fault_name(v->fault), status, a->reason, scope_name(v->scope));
+    if (words.n)
+        req_log(r, LOG_L_DEBUG, "%s says: " STR_FMT, a->endpoint, STR_ARG(words));
 }
 
 static void drop_kept(struct failure *a)

@@ -77,6 +77,7 @@ struct kept_reply {
 struct failure {
     const char *endpoint;
     const char *reason; /* rule or transport fault: no secret, no address */
+    struct str said;    /* the endpoint's own words (words.h); empty: none */
     struct retry_fail fail;
     struct kept_reply reply; /* valid while fail.kept */
     int64_t at_ms, ms;       /* start, counted from the request's; duration */

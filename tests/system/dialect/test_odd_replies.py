@@ -1,10 +1,13 @@
 """Replies of other makers under other statuses, codings and framings than theirs."""
 import gzip
+import json
 import zlib
 
 import pytest
 
-from makers import chunks, whole
+from client import BODY, request
+from makers import chunks, openai, whole
+from scripted import CALM
 from test_sides import anthropic, two  # noqa: F401
 
 TEXT = b"".join(chunks("openai", text="fine")) + b"data: [DONE]\n\n"
@@ -38,6 +41,28 @@ def test_a_2xx_without_an_answer(two, client, status):  # noqa: F811
     q.ctl("disable", "a")
     r = client(q).ask()
     assert r.status == 502 and r.error["type"] == "api_error"
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_compressed_list_of_models(qcc, raw, client, accepts):
+    """The maker's own list, where no names are configured, in Anthropic's form."""
+    up = raw(wire(b'{"object":"list","data":[{"id":"m1","object":"model","created":1}]}', coding="gzip", pack=gzip.compress))
+    q = qcc({**CALM, "endpoints": [openai(up, "o")]})
+    c = client(q)
+    c.send(request("GET", "/v1/models", ["accept-encoding: gzip"] if accepts else []))
+    r = c.reply()
+    assert r.status == 200 and r.header("content-encoding") is None and [m["id"] for m in r.json()["data"]] == ["m1"]
+
+
+@pytest.mark.parametrize("pack,coding", [(gzip.compress, "gzip"), (zlib.compress, "deflate")])
+def test_a_compressed_request_is_translated(two, client, pack, coding):  # noqa: F811
+    q, ups = two(wire(whole("openai", text="fine")), anthropic, "o")
+    c = client(q)
+    c.send(request("POST", "/v1/messages", ["content-type: application/json", "content-encoding: " + coding], pack(json.dumps(BODY).encode())))
+    r = c.reply()
+    assert r.status == 200 and r.header("x-qcc-endpoint") == "o"
+    (sent,) = ups["o"].requests
+    assert sent.header("content-encoding") is None and sent.json()["messages"] == BODY["messages"]
 
 
 @pytest.mark.parametrize("coding,pack", [("gzip", gzip.compress), ("deflate", zlib.compress)])

@@ -296,6 +296,15 @@ def test_translated_bodies_are_among_those_held(two, client):  # noqa: F811
     until(lambda: buffered(q) == 0, "no body held")
 
 
+def test_translated_bodies_are_given_back_when_the_client_leaves(two, client):  # noqa: F811
+    q, ups = two(lambda peer, _: peer.wait_hangup(), reply(), "o")
+    c = client(q)
+    c.send(ask(messages=[{"role": "user", "content": "x" * 300_000}]))
+    until(lambda: ups["o"].requests and buffered(q) > 600_000, "both bodies")
+    c.close()
+    until(lambda: buffered(q) == 0, "no body held")
+
+
 def test_bodies_cut_for_an_anthropic_endpoint_are_among_those_held(two, client):  # noqa: F811
     """A body that thinking of other makers was cut out of is one more."""
     q, ups = two(GOOD, reply(), "a", {"limits": {"max_buffered_bytes": "1MiB", "max_body_bytes": "1MiB"}})

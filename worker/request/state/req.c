@@ -47,8 +47,10 @@ bool req_decode(struct req *r, struct http_head *h)
     const struct http_field *type = http1_field(h, HDR_CONTENT_TYPE);
     stream |= type && str_starts_nocase(type->value, STR("text/event-stream"));
     /* of a side path only what is judged is read */
-    bool read = h->body != BODY_NONE && (!req_is_side(r) || r->in.api == API_COUNT_TOKENS ||
-                                         r->owner.makes || r->owner.batches || h->status >= 400);
+    bool page = type && str_starts_nocase(type->value, STR("text/html"));
+    bool read = h->body != BODY_NONE &&
+                (!req_is_side(r) || r->in.api == API_COUNT_TOKENS || r->in.lists_models || page ||
+                 r->owner.makes || r->owner.batches || h->status >= 400);
     if (!read)
         return true;
     bool as_came = !stream && !r->owner.batches && h->status / 100 == 2 && accepted(r, c);

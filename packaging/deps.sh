@@ -173,6 +173,19 @@ release_services() {
     held=
 }
 
+# Units that start at boot.
+enabled_units() {
+    find /etc/systemd/system -path '*.wants/*' 2>/dev/null | sed 's,.*/,,' | sort -u
+}
+
+# keep_off BEFORE: units that the installation has enabled (prometheus, redis-server) are disabled again: only
+# their programs are wanted.
+keep_off() {
+    enabled_units | comm -13 "$1" - | while read -r unit; do
+        as_root systemctl -q disable "$unit" >/dev/null 2>&1 && say "$unit stays off: only its program is wanted"
+    done
+}
+
 # apt_names ROWS: the Debian packages for these rows, on one line.
 apt_names() {
     echo "$1" | while read -r _ _ names _; do first_known "$names"; done | sort -u | tr '\n' ' '
@@ -191,6 +204,7 @@ install_apt() {
     lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -2 2>/dev/null | head -n 1)
     [ -n "$lists" ] || apt_update
     hold_services
+    enabled_units >"$tmp/enabled"
     # A second time, when the lists name versions that the mirror no longer has.
     for attempt in first second; do
         packages=$(apt_names "$1")
@@ -200,6 +214,7 @@ install_apt() {
         if [ "$attempt" = first ] && [ -n "$lists" ]; then apt_update; else break; fi
     done
     release_services
+    keep_off "$tmp/enabled"
 }
 
 install_dnf() {

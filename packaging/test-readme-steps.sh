@@ -230,6 +230,7 @@ operate_chapter() {
     types bob 'qccctl usage --speed' 'is told' says TOKENS/S
     types bob 'qccctl requests' 'has the request' says "${id:0:8}"
     with='s/$/ 1/' types bob 'qccctl requests' 'has one' says "${id:0:8}"
+    types bob 'qccctl requests --open' 'finds none under way' says 'no request is under way'
     requests_of_the_past
     with="s/\$/ $id/" types bob 'qccctl why' 'tells the trail' says "^request $id at " 'attempt +relay-a +rate_limit, status 429' 'attempt +relay-b +.*wall-page' 'attempt +official +ok, status 200' '^end: ok'
     with="s/8d328f05/${id:0:8}/" types bob 'qccctl why 8d328f05' 'a part of the id will do' says "^request $id at "
@@ -455,6 +456,7 @@ admin_chapter() {
     with='s/?.*//' asks 'GET /api/v1/usage/blocks?since&endpoint' '"running":true'
     with='s/?.*//' asks 'GET /api/v1/speed?since&until&step&zone&endpoint&model' '"first_byte_ms"'
     with='s/=N/=1/' asks 'GET /api/v1/requests?limit=N' "$id"
+    asks 'GET /api/v1/requests?open=1' '"requests"'
     with="s/ID/$id/" asks 'GET /api/v1/requests/ID' "$id"
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/drain' .
     with=s/NAME/relay-a/ asks 'POST /api/v1/endpoints/NAME/disable' .

@@ -295,6 +295,8 @@ static void perform(struct supervisor *s, const struct plan_action *a)
         start_worker(s, a->slot);
         return;
     case PLAN_RETIRE:
+        if (!stopping)
+            slot_send_keep(s->slots.v[a->slot], &s->slots);
         slot_retire(s->slots.v[a->slot], stopping, s->conf->limits.drain_timeout);
         return;
     case PLAN_KILL:

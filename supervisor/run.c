@@ -42,6 +42,7 @@ static void connect_operators(struct supervisor *s)
                                       .serving = &s->serving,
                                       .health = &s->health,
                                       .marks = &s->marks,
+                                      .recent = &s->recent,
                                       .events = &s->events,
                                       .totals = &s->totals,
                                       .bindings = &s->bindings,
@@ -85,6 +86,7 @@ static struct supervisor *supervisor_new(struct ev_loop *loop, const char *conf_
                                                           .health = &s->health,
                                                           .marks = &s->marks,
                                                           .lists = &s->lists,
+                                                          .recent = &s->recent,
                                                           .totals = &s->totals,
                                                           .store = &s->state,
                                                           .events = &s->events,
@@ -111,6 +113,7 @@ static bool supervisor_free(struct supervisor *s)
     health_fini(&s->health);
     marked_fini(&s->marks);
     model_lists_fini(&s->lists);
+    recent_kept_fini(&s->recent);
     totals_fini(&s->totals);
     query_fini(&s->query);
     bindings_fini(&s->bindings);
@@ -160,6 +163,7 @@ static bool take_over(struct supervisor *s, struct err *e)
                                         .health = &s->health,
                                         .marks = &s->marks,
                                         .lists = &s->lists,
+                                        .recent = &s->recent,
                                         .totals = &s->totals,
                                         .bindings = &s->bindings,
                                         .store = &s->state,

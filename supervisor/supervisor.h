@@ -17,6 +17,7 @@
 #include "supervisor/shared/bindings.h"
 #include "supervisor/shared/events.h"
 #include "supervisor/shared/model_lists.h"
+#include "supervisor/shared/recent_kept.h"
 #include "supervisor/children/link_slot.h"
 #include "supervisor/children/recorder.h"
 #include "supervisor/children/slot.h"
@@ -60,6 +61,7 @@ struct supervisor {
     struct health health;
     struct marked marks;
     struct model_lists lists;
+    struct recent_kept recent; /* requests of workers that are gone */
     struct totals totals;
     struct control control;     /* qccctl's socket */
     struct operate_env operate; /* what operators' queries read */

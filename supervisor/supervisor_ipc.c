@@ -268,8 +268,11 @@ static bool on_recent(struct supervisor *s, struct slot *slot, const struct ipc_
                       const struct ipc_recent *m, struct err *e)
 {
     (void)f;
-    return recent_query_on_recent(&s->query.recent, slot, m) ||
-           err_set(e, "it sent invalid request records");
+    bool ok = m->id ? recent_query_on_recent(&s->query.recent, slot, m)
+                    : recent_kept_add(&s->recent, m->records);
+    if (ok && !m->id)
+        successor_recent(&s->successor, m->records);
+    return ok || err_set(e, "it sent invalid request records");
 }
 
 static bool on_stats(struct supervisor *s, struct slot *slot, const struct ipc_frame *f,

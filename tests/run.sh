@@ -7,6 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 pattern=${1:-${T:-}}
 
+case $pattern in
+    '') echo 'test: builds all with sanitizers, then runs all tests: some 40 minutes on 2 cores (T=PATTERN runs a part)' ;;
+esac
 packaging/deps.sh test
 case $pattern in
     '' | *client*) packaging/deps.sh clients || echo 'test: node and npm are not to be had here' ;;

@@ -8,16 +8,19 @@
 #include "worker/client/accept.h"
 #include "worker/admin/admin.h"
 #include "worker/libraries.h"
+#include "worker/recent_answer.h"
 #include "worker/verify/verify.h"
 #include "worker/worker.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Bytes that may be queued for the supervisor; when it reads so little that more would wait, the
  * channel counts as broken. */
-enum { TX_MAX = 4 << 20 };
+enum { TX_MAX = 4 << 20, FLUSH_MS = 1000 };
 
 static void broken(struct worker *w, const char *why)
 {
@@ -265,7 +268,7 @@ static bool on_recent_ask(struct worker *w, struct ipc_frame *f, const struct ip
                           struct err *e)
 {
     (void)f, (void)e;
-    recent_ring_send(&w->recent_ring, &w->uplink, m->id, m->limit, m->prefix);
+    recent_answer(w, m);
     return true;
 }
 
@@ -356,8 +359,22 @@ void worker_ipc_start(struct worker *w, int fd)
     ev_io_start(w->loop, &w->uplink.rd);
 }
 
+/* Waits until the supervisor has read the last reports. */
+static void flush(struct worker *w)
+{
+    struct err e;
+    int64_t left, until = clock_mono_ms() + FLUSH_MS;
+    while (chan_pending(&w->uplink.chan) && (left = until - clock_mono_ms()) > 0) {
+        struct pollfd p = {.fd = w->uplink.chan.fd, .events = POLLOUT};
+        if ((poll(&p, 1, (int)left) == -1 && errno != EINTR) ||
+            chan_write(&w->uplink.chan, &e) != CHAN_OK)
+            return;
+    }
+}
+
 void worker_ipc_stop(struct worker *w)
 {
+    flush(w);
     ev_io_stop(w->loop, &w->uplink.rd);
     ev_io_stop(w->loop, &w->uplink.wr);
     chan_fini(&w->uplink.chan);

@@ -43,7 +43,7 @@ void recent_put(struct recent_record *r, const struct recent_texts *t)
                            3 * WORD_MAX + 11 <=
                        RECENT_TEXT,
                    "the texts of a record always fit");
-    r->len = r->listed = 0;
+    r->len = r->listed = r->said_len = 0;
     put(r, t->client, CLIENT_MAX);
     put(r, t->model, MODEL_MAX);
     put(r, t->method, METHOD_MAX);
@@ -120,6 +120,64 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at, struct recent
     return get(r, at, &a->endpoint) && get(r, at, &a->reason);
 }
 
+/* ---- what endpoints said */
+
+bool recent_put_said(struct recent_record *r, unsigned at, struct str words)
+{
+    if (!words.n || at > UINT8_MAX || words.n + 2 > (size_t)RECENT_SAID - r->said_len)
+        return false;
+    uint8_t *p = r->said + r->said_len;
+    p[0] = (uint8_t)at;
+    p[1] = (uint8_t)words.n;
+    memcpy(p + 2, words.p, words.n);
+    r->said_len = (uint8_t)(r->said_len + 2 + words.n);
+    return true;
+}
+
+struct str recent_said(const struct recent_record *r, unsigned at)
+{
+    size_t end = min_size(r->said_len, RECENT_SAID);
+    for (size_t i = 0; i + 2 <= end; i += 2u + r->said[i + 1])
+        if (r->said[i] == at && i + 2 + r->said[i + 1] <= end)
+            return str_make((const char *)r->said + i + 2, r->said[i + 1]);
+    return (struct str){0};
+}
+
+/* ---- */
+
+static bool choices_sound(const struct choices *c)
+{
+    struct choice x;
+    struct choice_skip skip;
+    size_t at = 0;
+    while (at < c->len) {
+        if (!choice_next(c, &at, &x))
+            return false;
+        for (unsigned i = 0; i < x.listed; i++)
+            if (!choice_next_skip(c, &at, &skip))
+                return false;
+    }
+    return true;
+}
+
+/* Whether the byte is a bool: one that is neither 0 nor 1 must not be read as one. */
+static bool is_bool(const bool *p)
+{
+    return *(const uint8_t *)p <= 1;
+}
+
+bool recent_sound(const struct recent_record *r)
+{
+    struct recent_texts t;
+    struct recent_attempt a;
+    size_t at;
+    bool ok = is_bool(&r->stream) && is_bool(&r->message) && is_bool(&r->open) &&
+              recent_get(r, &t, &at) && choices_sound(&r->choices);
+    for (unsigned i = 0; ok && i < r->listed; i++)
+        ok = recent_get_attempt(r, &at, &a);
+    return ok;
+}
+
 /* ---- packed: uint16_t size; the struct up to its choices; the choices, as far as they are used;
  * the id; the text, as far as it is used */
 
@@ -166,15 +224,15 @@ bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
     p += AT_CHOICES;
     memcpy(&r->choices, p, CHOICES_HEAD);
     p += CHOICES_HEAD;
-    /* A bool that is neither 0 nor 1 must not be read as one. */
-    if (*(const uint8_t *)&r->stream > 1 || *(const uint8_t *)&r->message > 1 ||
-        r->choices.len > CHOICES_BYTES || r->len > RECENT_TEXT ||
-        (size_t)(end - p) != (size_t)r->choices.len + ID_BYTES + r->len)
+    if (!is_bool(&r->stream) || !is_bool(&r->message) || r->choices.len > CHOICES_BYTES ||
+        r->len > RECENT_TEXT || (size_t)(end - p) != (size_t)r->choices.len + ID_BYTES + r->len)
         return false;
     memcpy(r->choices.bytes, p, r->choices.len);
     p += r->choices.len;
     memcpy(r->id, p, ID_BYTES);
     memcpy(r->text, p + ID_BYTES, r->len);
+    r->open = false;
+    r->said_len = 0;
     return true;
 }
 

@@ -10,8 +10,9 @@
 #include "common/policy/outcome.h"
 
 /* RECENT_RECORDS: requests that a worker remembers. RECENT_TEXT: bytes of a record's texts;
- * attempts without room there are left out. RECENT_UNKNOWN: a number that is not known. */
-enum { RECENT_RECORDS = 256, RECENT_TEXT = 480, RECENT_UNKNOWN = UINT32_MAX };
+ * attempts without room there are left out. RECENT_SAID: bytes of what endpoints said.
+ * RECENT_UNKNOWN: a number that is not known. */
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 480, RECENT_SAID = 240, RECENT_UNKNOWN = UINT32_MAX };
 
 /* What stands out in a request. The history keeps these bits: they never get another meaning.
  * RECENT_MOVED: its conversation was bound elsewhere before. RECENT_OPINION: another endpoint was
@@ -42,6 +43,10 @@ struct recent_record {
     struct choices choices;
     char id[20];
     char text[RECENT_TEXT];
+    /* Not packed: what follows never gets into the history. */
+    bool open;                 /* the request is still under way; `end` says how far */
+    uint8_t said_len;          /* bytes used of said */
+    uint8_t said[RECENT_SAID]; /* endpoints' own words: index of the attempt, length, bytes */
 };
 
 /* The texts of a record, in their order. */
@@ -68,6 +73,15 @@ void recent_put(struct recent_record *r, const struct recent_texts *t);
 
 /* Adds one attempt to a record with its texts. False: no room; the record is unchanged. */
 bool recent_put_attempt(struct recent_record *r, const struct recent_attempt *a);
+
+/* Adds the own words of an endpoint for its attempt `at`, counted from 0. False: no room. */
+bool recent_put_said(struct recent_record *r, unsigned at, struct str words);
+
+/* The own words of the endpoint of attempt `at`, borrowed; empty: none. */
+struct str recent_said(const struct recent_record *r, unsigned at);
+
+/* Whether a record that came from another process can be read: its choices, texts and attempts. */
+bool recent_sound(const struct recent_record *r) MUST_CHECK;
 
 /* Reads the texts of a record, borrowed from it. *at: for recent_get_attempt. False: the record is
  * malformed. */

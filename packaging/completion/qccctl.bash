@@ -89,7 +89,7 @@ _qccctl() {
                     ;;
                 --since | --until | --model | --client | --status | --min-ms) ;;
                 *)
-                    mapfile -t COMPREPLY < <(compgen -W "--since --until --failed --class --endpoint --model --client
+                    mapfile -t COMPREPLY < <(compgen -W "--open --since --until --failed --class --endpoint --model --client
                         --status --min-ms --csv --json" -- "$cur")
                     ;;
             esac

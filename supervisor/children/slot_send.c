@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/secret/secret.h"
 #include "common/conf/conf_wire.h"
+#include "supervisor/shared/recent_kept.h"
 
 void slot_send_log(struct slot *s, int log_fd)
 {
@@ -99,4 +100,15 @@ void slot_send_start(struct slot *s)
     struct ipc_start start;
     if (slot_active(s) && !s->feeding)
         slot_send(s, -1, ipc_put_v_start, &start);
+}
+
+void slot_send_keep(struct slot *s, const struct slots *all)
+{
+    size_t alive = 0;
+    for (size_t i = 0; i < all->n; i++)
+        alive += slot_alive(all->v[i]);
+    if (!slot_alive(s) || s->st.state == SLOT_RETIRING)
+        return;
+    struct ipc_recent_ask m = {.limit = (uint32_t)(RECENT_KEPT / alive + 1)};
+    slot_send(s, -1, ipc_put_v_recent_ask, &m);
 }

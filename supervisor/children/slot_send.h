@@ -48,6 +48,10 @@ void slot_send_conf(struct slot *s, const struct conf *c);
 void slot_send_listeners(struct slot *s, const struct listen_set *was,
                          const struct listen_set *set);
 
+/* Has a worker that is about to be retired tell its last requests, its share of RECENT_KEPT, and
+ * from now on each that ends; none if it is retiring already. */
+void slot_send_keep(struct slot *s, const struct slots *all);
+
 /* Sends the file that the log is written to; -1: stderr. The caller keeps the descriptor. */
 void slot_send_log(struct slot *s, int log_fd);
 

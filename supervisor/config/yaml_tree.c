@@ -86,6 +86,8 @@ static const char *syntax_hint(const struct reader *r, const char *context)
         return "; a text that begins with * or & must be in quotes";
     if (strstr(context, "scanning for the next token"))
         return "; no text begins with a tab, @, ` or % unless in quotes";
+    if (strstr(context, "parsing a block mapping"))
+        return "; the keys of one mapping begin in the same column";
     if (strstr(context, "parsing a flow") &&
         line_has(r->input, r->parser.problem_mark.line, STR("${")))
         return "; inside { } and [ ] a ${NAME} must be in quotes";
@@ -262,6 +264,8 @@ static struct ynode *read_stream(struct reader *r)
 
 struct ynode *ynode_parse(struct str input, struct faults *f)
 {
+    if (str_starts(input, STR("\xef\xbb\xbf"))) /* an editor's mark is no column */
+        input = str_make(input.p + 3, input.n - 3);
     struct reader r = {.f = f, .input = input};
     if (!yaml_parser_initialize(&r.parser)) {
         faults_at(f, 0, 0, false, "", "out of memory");

@@ -21,6 +21,10 @@
 
 enum { BACKLOG = 64, LOCK_TURNS = 20, LOCK_STEP_MS = 10, FOLDER_MODE = 0750, YIELD_MS = 500 };
 
+/* The place of a service: of a supervisor that is started as root, or as the user to whom that
+ * folder was given. */
+#define SERVICE_FOLDER "/run/qcc"
+
 /* ---- the path */
 
 char *control_socket_path(const char *configured, uid_t owner, bool dropped, bool *guarded)
@@ -36,6 +40,8 @@ char *control_socket_path(const char *configured, uid_t owner, bool dropped, boo
         snprintf(path, sizeof path, STR_FMT "/control.sock", STR_ARG(run));
     else if (xdg.n)
         snprintf(path, sizeof path, STR_FMT "/qcc/control.sock", STR_ARG(xdg));
+    else if (geteuid() == 0 || access(SERVICE_FOLDER, W_OK) == 0)
+        snprintf(path, sizeof path, SERVICE_FOLDER "/control.sock");
     else
         snprintf(path, sizeof path, "/tmp/qcc-%u/control.sock", (unsigned)owner);
     return mem_strdup(path);
@@ -72,7 +78,8 @@ static int open_folder(const char *path, bool guarded, const struct user *user, 
         return -1;
     }
     uid_t owner = user->name ? user->uid : geteuid();
-    bool own = st.st_uid == geteuid() || st.st_uid == owner;
+    /* whoever has the service's folder has it from root */
+    bool own = st.st_uid == geteuid() || st.st_uid == owner || strcmp(dir, SERVICE_FOLDER) == 0;
     bool open_to_all = (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
     if (guarded && !own)
         err_set(e, "the folder %s belongs to user %u", dir, (unsigned)st.st_uid);

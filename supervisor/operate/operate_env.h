@@ -14,6 +14,7 @@
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/peers/peers.h"
+#include "supervisor/shared/recent_kept.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -41,6 +42,7 @@ struct operate_env {
     const bool *serving; /* all workers have been ready once */
     struct health *health;
     struct marked *marks;
+    const struct recent_kept *recent;
     struct events *events;
     const struct totals *totals;
     const struct bindings *bindings;

@@ -31,23 +31,25 @@ void query_fini(struct query *q)
 
 /* ---- requests */
 
-static const struct str conditions[] = {STR_LIT("limit"), /* the first; others are of the past */
-                                        STR_LIT("before"),   STR_LIT("since"), STR_LIT("until"),
-                                        STR_LIT("endpoint"), STR_LIT("model"), STR_LIT("client"),
-                                        STR_LIT("status"),   STR_LIT("class"), STR_LIT("min_ms")};
+/* The first PRESENT; others are of the past. */
+enum { PRESENT = 2 };
+static const struct str conditions[] = {STR_LIT("limit"), STR_LIT("open"),   STR_LIT("before"),
+                                        STR_LIT("since"), STR_LIT("until"),  STR_LIT("endpoint"),
+                                        STR_LIT("model"), STR_LIT("client"), STR_LIT("status"),
+                                        STR_LIT("class"), STR_LIT("min_ms")};
 
 /* Whether the query has a condition, which only the history can answer. */
 static bool past_asked(struct str arg)
 {
     char room[IPC_QUERY_MAX];
     struct str v;
-    for (size_t i = 1; i < COUNT_OF(conditions); i++)
+    for (size_t i = PRESENT; i < COUNT_OF(conditions); i++)
         if (params_get(arg, conditions[i], room, sizeof room, &v) != PARAM_NONE)
             return true;
     return false;
 }
 
-/* Without a condition but a limit the answer comes from the workers' memory. */
+/* Without a condition of the past the answer comes from the workers' memory. */
 static unsigned requests(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
     char room[IPC_QUERY_MAX];
@@ -58,13 +60,16 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
         err_set(&e, "there is no parameter %.*s", (int)min_size(odd.n, 60), odd.p);
         return doc_refuse(d, 400, e.msg);
     }
+    enum param open = params_get(arg, STR("open"), room, sizeof room, &v);
+    if (open != PARAM_NONE && (open == PARAM_BAD || !str_eq(v, STR("1")) || past_asked(arg)))
+        return doc_refuse(d, 400, "open is 1, and goes with limit alone");
     if (past_asked(arg))
         return history_query_begin(&q->history, from, STR("requests"), arg, d);
     enum param given = params_get(arg, STR("limit"), room, sizeof room, &v);
     if (given != PARAM_NONE &&
         (given == PARAM_BAD || !str_to_u64(v, RECENT_QUERY_MAX, &limit) || limit == 0))
         return doc_refuse(d, 400, "limit is a number from 1 to 1000");
-    if (!recent_query_begin(&q->recent, from, (size_t)limit, NULL, STR("")))
+    if (!recent_query_begin(&q->recent, from, (size_t)limit, open != PARAM_NONE))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }
@@ -73,7 +78,7 @@ static unsigned requests(struct query *q, const struct asker *from, struct str a
  * ID, or ID?at=MS, which says where in the history to look. */
 static unsigned why(struct query *q, const struct asker *from, struct str arg, struct doc *d)
 {
-    enum { ID = 20, MATCHES = 3 };
+    enum { ID = 20 };
     static const struct str known[] = {STR_LIT("at")};
     const char *mark = arg.n ? memchr(arg.p, '?', arg.n) : NULL;
     struct str id = mark ? str_make(arg.p, (size_t)(mark - arg.p)) : arg;
@@ -90,7 +95,7 @@ static unsigned why(struct query *q, const struct asker *from, struct str arg, s
     id.p = lower;
     if (params_unknown(rest, known, COUNT_OF(known)).n)
         return doc_refuse(d, 400, "the only parameter is at, in milliseconds");
-    if (!recent_query_begin(&q->recent, from, MATCHES, &id, rest))
+    if (!recent_query_begin_one(&q->recent, from, id, rest))
         return doc_refuse(d, 503, "too many ask for requests at the same time");
     return QUERY_LATER;
 }

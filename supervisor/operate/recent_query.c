@@ -12,7 +12,7 @@
 
 #define PATIENCE_S 1.0
 
-enum { OPEN_MAX = 8, PAST_MAX = 80 };
+enum { OPEN_MAX = 8, PAST_MAX = 80, MATCHES = 3 };
 
 struct recent_query {
     struct list node;
@@ -23,6 +23,7 @@ struct recent_query {
     size_t nonly;        /* bytes of `only`; 0: the last requests are asked for */
     char past[PAST_MAX]; /* parameters for the history */
     size_t npast;
+    bool open; /* those under way are asked for */
     size_t limit, n;
     struct recent_record *v; /* records received, the newest first, at most `limit` */
     bool waits[SLOTS_MAX];
@@ -73,14 +74,17 @@ static void put_known(struct doc *d, const char *key, uint32_t v)
         doc_nil(d);
 }
 
-static void put_attempt(struct doc *d, const struct recent_attempt *a)
+/* said: the endpoint's own words; NULL: they are not shown. */
+static void put_attempt(struct doc *d, const struct recent_attempt *a, const struct str *said)
 {
-    doc_map(d, 9);
+    doc_map(d, said ? 10 : 9);
     doc_kv_str(d, "endpoint", a->endpoint);
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
     doc_kv_text(d, "scope", scope_name(a->scope));
     put_text(d, "reason", a->reason);
+    if (said)
+        put_text(d, "said", *said);
     put_known(d, "status", a->status ? a->status : RECENT_UNKNOWN);
     doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
@@ -257,8 +261,10 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_int(d, "attempts_begun", r->attempts);
     doc_text(d, "attempts");
     doc_array(d, whole ? r->listed : 0);
-    for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
-        put_attempt(d, &a);
+    for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++) {
+        struct str said = recent_said(r, i);
+        put_attempt(d, &a, trail ? &said : NULL);
+    }
     put_known(d, "status", r->status ? r->status : RECENT_UNKNOWN);
     put_known(d, "first_byte_ms", r->first_byte_ms);
     doc_kv_int(d, "total_ms", r->total_ms);
@@ -282,7 +288,7 @@ static void put_all(const struct recent_query *o, struct doc *d)
     doc_text(d, "requests");
     doc_array(d, (uint32_t)o->n);
     for (size_t i = 0; i < o->n; i++)
-        put_record(o->all->env, d, &o->v[i], false);
+        put_record(o->all->env, d, &o->v[o->open ? o->n - 1 - i : i], false);
     doc_kv_int(d, "workers_missing", (int64_t)o->nwaits);
 }
 
@@ -295,8 +301,7 @@ static unsigned put_one(const struct recent_query *o, struct doc *d)
     }
     if (o->n == 0) {
         err_set(&e,
-                "no request with the id %.*s is remembered: it is still under way, or was not "
-                "among the "
+                "no request with the id %.*s is remembered: it is neither under way nor among the "
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");
@@ -317,11 +322,36 @@ static unsigned ask_history(struct recent_query *o, struct doc *d)
     return history_query_begin(o->all->history, &o->from, STR("why"), str_make(arg, (size_t)n), d);
 }
 
+/* Merges n records that stand behind the others into the answer. */
+static void merge(struct recent_query *o, size_t n)
+{
+    o->n = recent_kept_sort(o->v, o->n + n);
+    if (o->open && o->n > o->limit) /* the longest stay */
+        memmove(o->v, o->v + (o->n - o->limit), o->limit * sizeof *o->v);
+    o->n = min_size(o->n, o->limit);
+}
+
+/* Adds what is kept of workers that are gone. */
+static void merge_kept(struct recent_query *o)
+{
+    const struct recent_kept *k = o->all->env->recent;
+    struct str only = str_make(o->only, o->nonly);
+    size_t n = 0;
+    if (o->open || !k->n)
+        return;
+    o->v = mem_realloc(o->v, o->n + k->n, sizeof *o->v);
+    for (size_t i = 0; i < k->n; i++)
+        if (str_starts(str_make(k->v[i].id, sizeof k->v[i].id), only))
+            o->v[o->n + n++] = k->v[i];
+    merge(o, n);
+}
+
 static void answer(struct recent_query *o)
 {
     struct doc d;
     unsigned status = 200;
     doc_init(&d, IPC_ANSWER_MAX);
+    merge_kept(o);
     if (o->nonly && o->n == 0 && history_query_possible(o->all->history))
         status = ask_history(o, &d);
     else if (o->nonly)
@@ -342,23 +372,11 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- collecting */
 
-bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
-                        const struct str *id, struct str past)
+/* Asks all workers. */
+static void begin(struct recent_query *o)
 {
+    struct recent_queries *r = o->all;
     const struct slots *slots = r->env->slots;
-    if (r->nopen == OPEN_MAX)
-        return false;
-    struct recent_query *o = mem_zalloc(1, sizeof *o);
-    o->all = r;
-    o->from = *from;
-    o->id = ++r->last_id;
-    o->limit = limit;
-    o->nonly = id ? min_size(id->n, sizeof o->only) : 0;
-    if (o->nonly)
-        memcpy(o->only, id->p, o->nonly);
-    o->npast = min_size(past.n, sizeof o->past);
-    if (o->npast)
-        memcpy(o->past, past.p, o->npast);
     list_push_back(&r->open, &o->node);
     r->nopen++;
     ev_timer_init(&o->late, on_late, PATIENCE_S, 0.);
@@ -371,20 +389,51 @@ bool recent_query_begin(struct recent_queries *r, const struct asker *from, size
             o->nwaits++;
         }
     /* A worker that does not read is killed by this; recent_query_slot_gone follows later. */
-    struct ipc_recent_ask m = {
-        .id = o->id, .limit = (uint32_t)limit, .prefix = str_make(o->only, o->nonly)};
+    struct ipc_recent_ask m = {.id = o->id,
+                               .limit = (uint32_t)o->limit,
+                               .prefix = str_make(o->only, o->nonly),
+                               .open = o->open};
     for (size_t i = 0; i < slots->n; i++)
         if (o->waits[i])
             slot_send(slots->v[i], -1, ipc_put_v_recent_ask, &m);
+}
+
+/* A query that asks nobody yet. NULL: too many are under way. */
+static struct recent_query *make(struct recent_queries *r, const struct asker *from, size_t limit)
+{
+    if (r->nopen == OPEN_MAX)
+        return NULL;
+    struct recent_query *o = mem_zalloc(1, sizeof *o);
+    o->all = r;
+    o->from = *from;
+    o->id = ++r->last_id;
+    o->limit = limit;
+    return o;
+}
+
+bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit, bool open)
+{
+    struct recent_query *o = make(r, from, limit);
+    if (!o)
+        return false;
+    o->open = open;
+    begin(o);
     return true;
 }
 
-static int newest_first(const void *a, const void *b)
+bool recent_query_begin_one(struct recent_queries *r, const struct asker *from, struct str id,
+                            struct str past)
 {
-    const struct recent_record *x = a, *y = b;
-    if (x->began_us != y->began_us)
-        return x->began_us > y->began_us ? -1 : 1;
-    return memcmp(x->id, y->id, sizeof x->id); /* the same order with each query */
+    struct recent_query *o = make(r, from, MATCHES);
+    if (!o)
+        return false;
+    o->nonly = min_size(id.n, sizeof o->only);
+    memcpy(o->only, id.p, o->nonly);
+    o->npast = min_size(past.n, sizeof o->past);
+    if (o->npast)
+        memcpy(o->past, past.p, o->npast);
+    begin(o);
+    return true;
 }
 
 static void no_longer(struct recent_query *o, const struct slot *slot)
@@ -407,25 +456,14 @@ bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,
         struct recent_query *o = LIST_ENTRY(node, struct recent_query, node);
         if (o->id != m->id || !o->waits[slot->number])
             continue;
-        n = min_size(n, o->limit);
-        o->v = mem_realloc(o->v, o->n + n + 1, sizeof *o->v);
+        size_t old = o->n;
+        o->v = mem_realloc(o->v, old + n + 1, sizeof *o->v);
         if (n)
-            memcpy(o->v + o->n, m->records.p, n * sizeof *o->v);
-        for (size_t i = o->n; i < o->n + n; i++) {
-            struct recent_texts t;
-            struct recent_attempt a;
-            size_t at;
-            unsigned nchoices;
-            bool sound =
-                recent_get(&o->v[i], &t, &at) && choices_sound(&o->v[i].choices, &nchoices);
-            for (unsigned k = 0; sound && k < o->v[i].listed; k++)
-                sound = recent_get_attempt(&o->v[i], &at, &a);
-            if (!sound)
+            memcpy(o->v + old, m->records.p, n * sizeof *o->v);
+        for (size_t i = old; i < old + n; i++)
+            if (!recent_sound(&o->v[i]))
                 return false;
-        }
-        o->n += n;
-        qsort(o->v, o->n, sizeof *o->v, newest_first);
-        o->n = min_size(o->n, o->limit);
+        merge(o, n);
         no_longer(o, slot);
         return true;
     }

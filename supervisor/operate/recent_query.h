@@ -1,6 +1,7 @@
-/* recent_query: a query for the last requests of all workers. Each worker remembers its own;
- * RECENT_ASK is sent to all, and the answers are merged when the last has come, or after a second
- * without the missing ones. A single request that no worker remembers is looked for in the
+/* recent_query: a query for the last requests of all workers, or for those under way. Each worker
+ * remembers its own; RECENT_ASK is sent to all, and the answers are merged when the last has come,
+ * or after a second without the missing ones, with what is kept of workers that are gone. A single
+ * request that no worker remembers is looked for in the
  * history. */
 #ifndef QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
 #define QCC_SUPERVISOR_OPERATE_RECENT_QUERY_H
@@ -30,12 +31,16 @@ void recent_query_init(struct recent_queries *r, const struct operate_env *env,
 /* Drops the queries that wait; they are not answered. */
 void recent_query_fini(struct recent_queries *r);
 
-/* Begins a query; `from` is copied. limit: 1..RECENT_QUERY_MAX. id: NULL, or the id of one request
- * or its beginning: all attempts and choices of that request are shown. past: parameters
- * for the history, should no worker remember it; 80 bytes at most are used. False: too many queries
- * are under way. */
+/* Begins a query; `from` is copied. limit: 1..RECENT_QUERY_MAX. open: those under way alone, the
+ * longest first. False: too many queries are under way. */
 bool recent_query_begin(struct recent_queries *r, const struct asker *from, size_t limit,
-                        const struct str *id, struct str past) MUST_CHECK;
+                        bool open) MUST_CHECK;
+
+/* The same for one request, by its id or the beginning of it: all its attempts and choices are
+ * shown. past: parameters for the history, should no worker remember it; 80 bytes at most are used.
+ */
+bool recent_query_begin_one(struct recent_queries *r, const struct asker *from, struct str id,
+                            struct str past) MUST_CHECK;
 
 /* Handles RECENT. False: the frame violates the protocol; the caller kills the worker. */
 bool recent_query_on_recent(struct recent_queries *r, const struct slot *slot,

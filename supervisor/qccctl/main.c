@@ -27,9 +27,9 @@ static const struct {
      cmd_marks},
     {"sessions", "", "conversations that are bound, by endpoint", cmd_sessions},
     {"requests",
-     "[N] [--since T] [--until T] [--failed] [--class C] [--endpoint E] [--model M] "
+     "[N] [--open] [--since T] [--until T] [--failed] [--class C] [--endpoint E] [--model M] "
      "[--client C] [--status S] [--min-ms N] [--csv]",
-     "the last requests (20), or those of the past", cmd_requests},
+     "the last requests (20), those under way, or those of the past", cmd_requests},
     {"why", "REQUEST-ID", "the trail of one request: what was considered and tried", cmd_why},
     {"events", "[N] [-f] [--endpoint E]", "what has happened (20), the newest last; -f follows",
      cmd_events},
@@ -48,7 +48,8 @@ static const struct {
     {"enable", "ENDPOINT [--here]", "ends any disabling and draining", cmd_endpoint},
     {"disable", "ENDPOINT [--here]", "takes it out", cmd_endpoint},
     {"drain", "ENDPOINT [--here]", "no new conversations, bound ones stay", cmd_endpoint},
-    {"verify", "ENDPOINT [--here]", "verifies it now", cmd_endpoint},
+    {"verify", "ENDPOINT [--no-wait] [--here]", "verifies it now and waits for the result",
+     cmd_endpoint},
     {"reset", "ENDPOINT [--family F] [--mark M] [--here]",
      "clears health, breaker, queue, cooldown, cells, marks; or one cell, one mark", cmd_endpoint},
     {"reload", "", "reads the configuration again", cmd_reload},

@@ -373,6 +373,7 @@ static struct predecessor_state state_of(const struct predecessor *pre)
     return (struct predecessor_state){.health = pre->env.health,
                                       .marks = pre->env.marks,
                                       .lists = pre->env.lists,
+                                      .recent = pre->env.recent,
                                       .totals = pre->env.totals,
                                       .bindings = pre->env.bindings,
                                       .successor = pre->env.successor,
@@ -431,7 +432,8 @@ static bool on_frame(void *arg, struct ipc_frame *f, struct err *e)
     }
     if (pre->phase == PREDECESSOR_TAKING)
         return on_state(pre, f, e);
-    bool late = f->id == IPC_UP_PAST || f->id == IPC_UP_MARK || f->id == IPC_UP_LIST;
+    bool late = f->id == IPC_UP_PAST || f->id == IPC_UP_MARK || f->id == IPC_UP_LIST ||
+                f->id == IPC_UP_RECENT;
     if (late && pre->phase == PREDECESSOR_SERVING)
         return predecessor_state_get_late(&state, f, e);
     if (f->id == IPC_UP_HISTORY && pre->phase == PREDECESSOR_SERVING) {

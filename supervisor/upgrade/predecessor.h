@@ -48,6 +48,7 @@ struct predecessor_env {
     struct health *health;
     struct marked *marks;
     struct model_lists *lists;
+    struct recent_kept *recent;
     struct totals *totals;
     struct bindings *bindings;
     struct store *store;

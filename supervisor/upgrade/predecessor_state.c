@@ -1,6 +1,7 @@
 #include "supervisor/upgrade/predecessor_state.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "supervisor/upgrade/cell_wire.h"
 #include "supervisor/upgrade/endpoint_wire.h"
 
@@ -76,6 +77,14 @@ bool predecessor_state_get_late(const struct predecessor_state *s, const struct 
     if (f->id == IPC_UP_PAST) {
         PREDECESSOR_GET(up_past)
         endpoint_wire_get_past(s->health, &m);
+        return true;
+    }
+    if (f->id == IPC_UP_RECENT) {
+        PREDECESSOR_GET(up_recent)
+        if (recent_kept_add(s->recent, m.records))
+            successor_recent(s->successor, m.records); /* if another upgrade is under way */
+        else
+            log_warn("the last requests of the previous supervisor cannot be read");
         return true;
     }
     if (f->id == IPC_UP_LIST) {

@@ -12,6 +12,7 @@
 #include "supervisor/shared/health/health.h"
 #include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/model_lists.h"
+#include "supervisor/shared/recent_kept.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/upgrade/successor.h"
 
@@ -26,6 +27,7 @@ struct predecessor_state {
     struct health *health;
     struct marked *marks;
     struct model_lists *lists;
+    struct recent_kept *recent;
     struct totals *totals;
     struct bindings *bindings;
     struct successor *successor; /* gets the workers' reports during another upgrade */
@@ -37,8 +39,8 @@ struct predecessor_state {
 bool predecessor_state_get(const struct predecessor_state *s, const struct ipc_frame *f,
                            struct err *e) MUST_CHECK;
 
-/* Takes over an UP_PAST, UP_MARK or UP_LIST, which come between UP_GO and UP_DONE. False with *e:
- * it is malformed or holds what cannot be. */
+/* Takes over an UP_PAST, UP_MARK or UP_LIST, which come between UP_GO and UP_DONE, or an UP_RECENT.
+ * False with *e: it is malformed or holds what cannot be. */
 bool predecessor_state_get_late(const struct predecessor_state *s, const struct ipc_frame *f,
                                 struct err *e) MUST_CHECK;
 

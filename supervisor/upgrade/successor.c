@@ -213,6 +213,13 @@ void successor_send_history(struct successor *u)
     free_history(u);
 }
 
+void successor_recent(struct successor *u, struct str records)
+{
+    struct ipc_up_recent m = {.records = records};
+    if (records.n && u->phase == SUCCESSOR_DONE && u->ipc == IPC_VERSION)
+        send_up(u, -1, ipc_put_v_up_recent, &m);
+}
+
 static void done(struct successor *u)
 {
     const struct successor_state state = state_of(u);
@@ -224,6 +231,8 @@ static void done(struct successor *u)
     successor_state_marks(&state);
     successor_state_lists(&state);
     send_up(u, -1, ipc_put_v_up_done, &m);
+    successor_recent(
+        u, str_make((const char *)u->env.recent->v, u->env.recent->n * sizeof *u->env.recent->v));
     answer(u, 200, NULL);
     u->env.ops->serves(u->env.arg);
 }

@@ -13,6 +13,7 @@
  *      DONE     ── DONE ────────────────────────►  main process from here on
  *               ── HISTORY ─────────────────────►  the recorder here has ended: its own may start
  *               ── SAID, PLACES, LOST, WANT ────►  reports of the workers here while they drain
+ *               ── RECENT ──────────────────────►  requests that have ended here
  *               ◄───────────── TELL, LEND, TRIAL   endpoints' states, places, trials for them
  *
  * From UP_GO on nothing is decided here. If the successor fails before UP_SERVES, this supervisor
@@ -30,6 +31,7 @@
 #include "supervisor/process/listen.h"
 #include "supervisor/shared/marks/marked.h"
 #include "supervisor/shared/health/health.h"
+#include "supervisor/shared/recent_kept.h"
 #include "supervisor/shared/totals.h"
 #include "supervisor/store/store.h"
 #include "supervisor/upgrade/handover.h"
@@ -63,6 +65,7 @@ struct successor_env {
     struct health *health;
     struct marked *marks;
     struct model_lists *lists;
+    struct recent_kept *recent;
     struct totals *totals;
     struct store *store;
     struct events *events; /* gets an upgrade that is refused */
@@ -103,6 +106,9 @@ void successor_init(struct successor *u, const struct successor_env *env);
  * the upgrade is done or refused. False: *e says why no upgrade can begin now. */
 bool successor_begin(struct successor *u, const struct successor_order *o, const struct asker *from,
                      struct err *e) MUST_CHECK;
+
+/* Passes records of requests that have ended on to a successor that serves, if it can read them. */
+void successor_recent(struct successor *u, struct str records);
 
 /* Whether an upgrade is under way, or done. */
 bool successor_going(const struct successor *u);

@@ -64,6 +64,18 @@ void conns_drain(struct conn_env *env, bool quick)
     close_all(&env->idle_conns);
 }
 
+size_t conns_requests(const struct conn_env *env, struct req **v, size_t max)
+{
+    size_t n = 0;
+    LIST_EACH(node, tmp, &env->conns)
+    {
+        const struct conn *c = LIST_ENTRY(node, struct conn, node);
+        if (c->client.req && !c->client.service->operators && n < max)
+            v[n++] = c->client.req;
+    }
+    return n;
+}
+
 void conns_kill(struct conn_env *env)
 {
     LIST_EACH(n, tmp, &env->conns)

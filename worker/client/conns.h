@@ -6,6 +6,7 @@
 #include "worker/client/listener.h"
 
 struct conn;
+struct req;
 
 /* For so long at least a connection is left to a client that was accepted and has sent nothing yet:
  * its first bytes may have been lost once and be sent again after a second (RFC 6298). */
@@ -23,6 +24,10 @@ bool conns_close_idlest(struct conn_env *env);
 /* For draining: idle connections are closed at once (quick), others after their reply. What a
  * client has already sent is still served. */
 void conns_drain(struct conn_env *env, bool quick);
+
+/* Lists the requests under way, but none of operators, in v, which has room for `max`. Returns
+ * their number. */
+size_t conns_requests(const struct conn_env *env, struct req **v, size_t max);
 
 /* Closes everything at once, with a reset: the drain has timed out. */
 void conns_kill(struct conn_env *env);

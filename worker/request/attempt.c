@@ -5,6 +5,7 @@
 #include "worker/dialect/anthropic_splice.h"
 #include "worker/request/account/report.h"
 #include "worker/request/failed/failures.h"
+#include "worker/request/failed/words.h"
 #include "worker/request/judge.h"
 #include "worker/request/side.h"
 #include "worker/request/state/candidates.h"
@@ -280,7 +281,7 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     enum side_next next = side_judge(r, f->kind, f->body, &v);
     if (t)
         t->used_up = true;
-    failures_add(r, &v, NET_NONE, false);
+    failures_add(r, &v, NET_NONE, words_of_reply(r, judge_seen(r, f->body)), false);
     if (r->failed.n)
         r->failed.v[r->failed.n - 1].absent = is_absent(r, f->body);
     if (f->whole)
@@ -295,7 +296,8 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     struct sel_others o = {0};
     if (r->choice.rows)
         o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r->attempt.ep));
-    bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
+    /* one that is full is waited for as by any other request */
+    bool more = t && o.untried + o.circuit + o.full > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
                 (search || r->attempt.begun - r->attempt.unsent < rc.max_attempts) &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
     out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;
@@ -412,7 +414,10 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
         t->silent = ep_ref(r->attempt.ep);
         t->silent_at = r->attempt.at;
     }
-    failures_add(r, &v, f->net, refusal && marked);
+    struct str said = {0};
+    if (f->net == NET_NONE)
+        said = words_of_reply(r, judge_seen(r, f->body));
+    failures_add(r, &v, f->net, said, refusal && marked);
     if (refusal && marked && r->failed.first_refusal < 0)
         r->failed.first_refusal = (int)r->failed.n - 1; /* the answer if nothing better is left */
     if (f->whole && r->attempt.translated)

@@ -64,6 +64,7 @@ static void keep_record(struct req *r, unsigned status, const char *end)
 {
     struct recent_record *record = recent_ring_next(r->env->recent_ring);
     record_fill(record, r, status, end);
+    recent_ring_added(r->env->recent_ring, r->env->uplink, record);
     if (record->message)
         feed_add(r->env->feed, record);
 }

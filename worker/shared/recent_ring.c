@@ -18,21 +18,23 @@ struct recent_record *recent_ring_next(struct recent_ring *p)
     return to;
 }
 
-void recent_ring_send(const struct recent_ring *p, struct uplink *uplink, uint64_t id, size_t limit,
-                      struct str prefix)
+void recent_ring_find(const struct recent_ring *p, size_t limit, struct str prefix, struct buf *to)
 {
-    struct buf b;
-    buf_init(&b, IPC_RECENT_MAX);
     for (size_t i = 1; i <= p->n && limit > 0; i++) {
         const struct recent_record *r = &p->v[(p->next + RECENT_RECORDS - i) % RECENT_RECORDS];
         if (!str_starts(str_make(r->id, sizeof r->id), prefix))
             continue;
-        if (!buf_add(&b, r, sizeof *r))
-            break;
+        if (!buf_add(to, r, sizeof *r))
+            return;
         limit--;
     }
-    uplink_recent(uplink, id, buf_view(&b));
-    buf_free(&b);
+}
+
+void recent_ring_added(const struct recent_ring *p, struct uplink *uplink,
+                       const struct recent_record *r)
+{
+    if (p->leaves)
+        uplink_recent(uplink, 0, str_make((const char *)r, sizeof *r));
 }
 
 void recent_ring_free(struct recent_ring *p)

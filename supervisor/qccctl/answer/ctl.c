@@ -28,8 +28,9 @@ struct places {
     size_t n;
     struct place {
         char path[PATH_MAX];
-        bool shared; /* in a folder that all may write: its owner must be this user or root */
-        int why;     /* errno of the failed connection */
+        bool shared;   /* in a folder that all may write: its owner must be one whom to trust */
+        uid_t trusted; /* one of these, beside this user and root */
+        int why;       /* errno of the failed connection */
     } v[PLACES];
 };
 
@@ -40,6 +41,7 @@ static void place_add(struct places *p, bool shared, struct str folder, const ch
         return;
     snprintf(at->path, sizeof at->path, STR_FMT "%s", STR_ARG(folder), rest);
     at->shared = shared;
+    at->trusted = 0;
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->v[i].path, at->path) == 0)
             return;
@@ -73,8 +75,16 @@ static void places_find(struct places *p, const char *socket, const char *by)
     p->named = NULL;
     place_add(p, false, env_folder("XDG_RUNTIME_DIR"), "/qcc/control.sock");
     place_add(p, false, STR("/run/qcc"), "/control.sock");
+    snprintf(tmp, sizeof tmp, "/run/user/%u/qcc", (unsigned)geteuid());
+    place_add(p, false, str_c(tmp), "/control.sock");
     snprintf(tmp, sizeof tmp, "/tmp/qcc-%u", (unsigned)geteuid());
     place_add(p, true, str_c(tmp), "/control.sock");
+    const struct passwd *service = getpwnam("qcc");
+    if (!service || service->pw_uid == geteuid())
+        return;
+    snprintf(tmp, sizeof tmp, "/tmp/qcc-%u", (unsigned)service->pw_uid);
+    place_add(p, true, str_c(tmp), "/control.sock");
+    p->v[p->n - 1].trusted = service->pw_uid;
 }
 
 /* ---- connecting */
@@ -93,7 +103,8 @@ static int open_folder(const struct place *p, const char **base)
                   O_PATH | O_DIRECTORY | O_CLOEXEC | (p->shared ? O_NOFOLLOW : 0));
     if (fd == -1)
         return -1;
-    if (p->shared && (fstat(fd, &st) == -1 || (st.st_uid != geteuid() && st.st_uid != 0))) {
+    if (p->shared && (fstat(fd, &st) == -1 ||
+                      (st.st_uid != geteuid() && st.st_uid != 0 && st.st_uid != p->trusted))) {
         fd_close(&fd);
         errno = EPERM; /* another user's folder: the socket may be a trap */
     }

@@ -1,5 +1,5 @@
-/* cmd_requests: the last requests from the workers' memory, and those of the past from the history:
- * as a table, as CSV, as JSON. */
+/* cmd_requests: the last requests and those under way from the workers' memory, and those of the
+ * past from the history: as a table, as CSV, as JSON. */
 #include "common/base/clock.h"
 #include "common/ipc/params.h"
 #include "supervisor/qccctl/cmd/cmd.h"
@@ -20,6 +20,7 @@ struct want {
     bool csv;
     bool since;      /* from a moment on */
     bool past;       /* from the history */
+    bool open;       /* those under way */
     bool cut;        /* the conditions are longer than a question may be */
     struct buf args; /* the conditions, "name=value&…" */
 };
@@ -94,7 +95,20 @@ static void put_time(struct table *t, struct str time, bool past, int east)
     }
 }
 
-static void requests_table(struct cmd *c, const json_t *doc, bool past)
+/* How far a request is that is under way, and what has failed before. */
+static void put_stage(struct buf *b, const json_t *r)
+{
+    static const struct str mark = STR_LIT("under way: ");
+    struct str end = doc_text_of(r, "end");
+    size_t front = str_starts(end, mark) ? mark.n : 0;
+    human_text(b, str_make(end.p + front, end.n - front));
+    if (json_array_size(doc_list_of(r, "attempts")) > 0 && doc_int_of(r, "attempts_begun") > 1) {
+        (void)!buf_str(b, STR("; "));
+        put_attempts(b, r);
+    }
+}
+
+static void requests_table(struct cmd *c, const json_t *doc, const struct want *w)
 {
     char title[32];
     int east = local_zone_east(clock_wall_ms() / 1000);
@@ -105,10 +119,17 @@ static void requests_table(struct cmd *c, const json_t *doc, bool past)
     snprintf(title, sizeof title, STR_FMT, STR_ARG(buf_view(&b)));
     buf_free(&b);
     const struct column columns[] = {
-        {title, false, false, 2},     {"ID", false, false, 0},       {"MODEL", false, true, 4},
-        {"ENDPOINT", false, true, 0}, {"STATUS", true, false, 0},    {"TTFT", true, false, 5},
-        {"TOTAL", true, false, 0},    {"TOKENS IN", true, false, 6}, {"TOKENS OUT", true, false, 6},
-        {"TRIES", true, false, 3},    {"ATTEMPTS", false, true, 1},
+        {title, false, false, 2},
+        {"ID", false, false, 0},
+        {"MODEL", false, true, 4},
+        {"ENDPOINT", false, true, 0},
+        {"STATUS", true, false, 0},
+        {"TTFT", true, false, 5},
+        {w->open ? "SO FAR" : "TOTAL", true, false, 0},
+        {"TOKENS IN", true, false, 6},
+        {"TOKENS OUT", true, false, 6},
+        {"TRIES", true, false, 3},
+        {w->open ? "IT" : "ATTEMPTS", false, true, w->open ? 0 : 1},
     };
     struct table t;
     const json_t *r;
@@ -117,7 +138,7 @@ static void requests_table(struct cmd *c, const json_t *doc, bool past)
     json_array_foreach(doc_list_of(doc, "requests"), i, r)
     {
         int64_t status = doc_int_of(r, "status"), tries = doc_int_of(r, "attempts_begun");
-        put_time(&t, doc_text_of(r, "time"), past, east);
+        put_time(&t, doc_text_of(r, "time"), w->past, east);
         table_foreign(&t, TINT_NONE, doc_text_of(r, "id"));
         table_foreign(&t, TINT_NONE, doc_text_of(r, "model"));
         table_foreign(&t, TINT_BOLD, doc_text_of(r, "endpoint"));
@@ -131,7 +152,10 @@ static void requests_table(struct cmd *c, const json_t *doc, bool past)
         put_tokens(&t, json_object_get(r, "tokens"), "output");
         (void)!buf_printf(table_cell(&t, tries > 1 ? TINT_WARN : TINT_NONE), "%lld",
                           (long long)tries);
-        put_attempts(table_cell(&t, TINT_DIM), r);
+        if (w->open)
+            put_stage(table_cell(&t, TINT_NONE), r);
+        else
+            put_attempts(table_cell(&t, TINT_DIM), r);
     }
     table_print(&t, c->width, c->color, &c->out);
     table_fini(&t);
@@ -257,12 +281,16 @@ static int read_options(struct cmd *c, struct want *w, int argc, char **argv)
             w->csv = true;
             continue;
         }
+        if (strcmp(argv[i], "--open") == 0) {
+            w->open = true;
+            continue;
+        }
         if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
             i++;
         if (counted || !str_to_u64(str_c(argv[i]), 1000000000, &w->limit) || w->limit == 0)
             return cmd_usage(
                 c,
-                "takes how many to show, --since, --until, --failed, --class, --endpoint, "
+                "takes how many to show, --open, --since, --until, --failed, --class, --endpoint, "
                 "--model, --client, --status, --min-ms and --csv: %.60s is none of these",
                 argv[i]);
         counted = true;
@@ -271,10 +299,12 @@ static int read_options(struct cmd *c, struct want *w, int argc, char **argv)
         return cmd_usage(c, "the conditions are too long");
     if (w->csv && c->json)
         return cmd_usage(c, "either --csv or --json");
+    if (w->open && w->past)
+        return cmd_usage(c, "--open shows what is under way: no condition goes with it");
     bool all = w->csv && w->since;
     if (!counted)
         w->limit = all ? UINT64_MAX : LIMIT;
-    if (w->limit > PAGE)
+    if (w->limit > PAGE && !w->open)
         w->past = true;
     return CTL_DONE;
 }
@@ -289,7 +319,7 @@ static void put_page(struct cmd *c, const struct want *w, const json_t *doc)
     else if (w->csv)
         csv_rows(c, doc);
     else if (json_array_size(doc_list_of(doc, "requests")) > 0)
-        requests_table(c, doc, w->past);
+        requests_table(c, doc, w);
     if (!c->json && doc_int_of(doc, "workers_missing"))
         fprintf(stderr, "qccctl requests: %lld worker%s did not answer in time\n",
                 (long long)doc_int_of(doc, "workers_missing"),
@@ -305,6 +335,8 @@ static int page(struct cmd *c, const struct want *w, uint64_t left, char next[st
     struct str rest = buf_view(&w->args);
     if (w->past && !rest.n)
         rest = STR("since=0"); /* a condition, so that the history answers */
+    if (w->open)
+        rest = STR("open=1");
     snprintf(arg, sizeof arg, "limit=%u%s%s%s" STR_FMT, (unsigned)(left < PAGE ? left : PAGE),
              *next ? "&before=" : "", next, rest.n ? "&" : "", STR_ARG(rest));
     int code = cmd_ask(c, "requests", arg, &doc);
@@ -335,7 +367,9 @@ static int pages(struct cmd *c, const struct want *w)
     } while (code == CTL_DONE && *next && left);
     if (code == CTL_DONE && !all && !w->csv && !c->json)
         cmd_put(c, "%s\n",
-                w->past ? "no request of the history is so" : "no request is remembered yet");
+                w->past   ? "no request of the history is so"
+                : w->open ? "no request is under way"
+                          : "no request is remembered yet");
     return code;
 }
 

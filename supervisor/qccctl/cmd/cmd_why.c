@@ -102,6 +102,12 @@ static void put_attempt(struct table *t, const json_t *a)
     }
     (void)!buf_str(b, STR(", took "));
     human_ms(b, doc_int_of(a, "ms"));
+    if (!doc_has(a, "said"))
+        return;
+    table_text(t, TINT_NONE, "");
+    table_text(t, TINT_DIM, "says");
+    table_foreign(t, TINT_NONE, doc_text_of(a, "endpoint"));
+    table_foreign(t, TINT_NONE, doc_text_of(a, "said"));
 }
 
 /* Prints the model that was asked for, and others that the endpoint was asked for or that

@@ -222,6 +222,7 @@ def low_port(q, port, user, given):
         q.start(wait=False)
         assert q.wait() == 1
         assert "cannot listen on 127.0.0.1:%d: Permission denied" % port in q.log()
+        assert "; ports below 1024 need root: with the package enable qcc.socket" in q.log()
 
 
 def free(port):

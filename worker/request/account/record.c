@@ -51,6 +51,7 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
                                    .reason = str_c(a->reason)};
         if (!recent_put_attempt(to, &x))
             return;
+        (void)!recent_put_said(to, i, a->said);
     }
     if (r->state != REQ_RELAY || !r->attempt.ep)
         return;
@@ -98,9 +99,31 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempt.begun;
     to->stream = r->in.stream;
+    to->open = false;
     to->message = !req_is_side(r) && r->choice.all;
     to->choices = r->choice.all ? *r->choice.all : (struct choices){0};
     memcpy(to->id, r->id, sizeof to->id);
     recent_put(to, &t);
     put_attempts(to, r, now);
+}
+
+/* How far a request is that is under way. */
+static const char *stage_of(const struct req *r)
+{
+    static const char *const text[REQ__COUNT] = {
+        [REQ_READ] = "under way: reads the request",
+        [REQ_PICK] = "under way: chooses an endpoint",
+        [REQ_WAIT] = "under way: waits for an endpoint",
+        [REQ_TRY] = "under way: waits for the reply",
+        [REQ_HOLD] = "under way: waits for content",
+        [REQ_RELAY] = "under way: passes the reply on",
+    };
+    return text[r->state] ? text[r->state] : "under way";
+}
+
+void record_fill_open(struct recent_record *to, const struct req *r)
+{
+    bool begun = r->state == REQ_RELAY || r->out.begun;
+    record_fill(to, r, begun ? r->reply.status : 0, stage_of(r));
+    to->open = true;
 }

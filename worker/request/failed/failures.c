@@ -108,7 +108,8 @@ static bool failures_room(struct req *r)
     return true;
 }
 
-void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bool marked)
+void failures_add(struct req *r, const struct verdict *v, enum net_fault net, struct str words,
+                  bool marked)
 {
     counters_attempt(r->attempt.ep->live, v->cls);
     if (!failures_room(r))
@@ -127,6 +128,7 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, bo
                  .status = net == NET_NONE ? r->reply.status : 0,
                  .retry_after_ms = v->retry_after_ms,
                  .marked = marked},
+        .said = words,
         .fault = v->fault,
         .scope = v->scope,
         .at_ms = (int64_t)((r->attempt.at - r->began) * 1000),
@@ -308,6 +310,13 @@ void failures_answer(struct req *r, const struct sel_result *s, struct failures_
     out->message[0] = '\0';
     if (out->kept)
         return;
+    if (r->attempt.no_room) {
+        out->status = 503;
+        out->retry_after_s = 1;
+        snprintf(out->message, sizeof out->message,
+                 "too many request bodies are being held (limits.max_buffered_bytes)");
+        return;
+    }
     if (r->failed.n) {
         failures_tell(r, out->message, sizeof out->message);
         return;

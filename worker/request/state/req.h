@@ -32,7 +32,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
-#include "worker/request/state/decode.h"
+#include "worker/upstream/decode.h"
 #include "worker/request/state/ownership.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
@@ -77,6 +77,7 @@ struct kept_reply {
 struct failure {
     const char *endpoint;
     const char *reason; /* rule or transport fault: no secret, no address */
+    struct str said;    /* the endpoint's own words (words.h); empty: none */
     struct retry_fail fail;
     struct kept_reply reply; /* valid while fail.kept */
     int64_t at_ms, ms;       /* start, counted from the request's; duration */
@@ -208,6 +209,7 @@ struct req_attempt {
     struct interpreter *interpreter;
     bool translated;  /* the present one is at such an endpoint */
     bool told;        /* its reply is complete, as the client has it */
+    bool no_room;     /* it was not begun for want of room among the bodies held */
     bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 

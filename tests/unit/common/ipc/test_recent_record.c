@@ -150,12 +150,61 @@ static void what_stands_out(void **state)
     (void)recent_flags(&r, &t);
 }
 
+static void own_words(void **state)
+{
+    (void)state;
+    static char many[RECENT_SAID];
+    memset(many, 'x', sizeof many);
+    struct recent_record r = {0};
+    struct recent_texts t = {.end = STR("ok")};
+    recent_put(&r, &t);
+    assert_true(recent_said(&r, 0).n == 0 && !recent_put_said(&r, 0, STR("")));
+    assert_true(recent_put_said(&r, 0, STR("no such model")));
+    assert_false(recent_put_said(&r, 1, str_make(many, sizeof many - 16)));
+    assert_true(recent_put_said(&r, 2, str_make(many, sizeof many - 17)));
+    assert_true(str_eq(recent_said(&r, 0), STR("no such model")));
+    assert_true(recent_said(&r, 1).n == 0 && recent_said(&r, 2).n == sizeof many - 17);
+    assert_true(recent_sound(&r));
+    r.said_len = UINT8_MAX; /* garbage is never read beyond its end */
+    memset(r.said, 0xff, sizeof r.said);
+    assert_true(recent_said(&r, 255).n == 0 && recent_said(&r, 1).n == 0);
+    /* the history never gets them */
+    uint8_t packed[RECENT_PACKED_MAX];
+    struct recent_record back;
+    r.said_len = 0;
+    assert_true(recent_put_said(&r, 0, STR("secret of the client")));
+    r.open = true;
+    size_t size = recent_pack(&r, packed);
+    for (size_t i = 0; i + 6 < size; i++)
+        assert_true(memcmp(packed + i, "secret", 6) != 0);
+    memset(&back, 0xff, sizeof back);
+    assert_true(recent_unpack(packed, size, &back) && !back.open && recent_said(&back, 0).n == 0);
+}
+
+static void what_is_not_sound(void **state)
+{
+    (void)state;
+    struct recent_record r = {0};
+    struct recent_texts t = {.end = STR("ok")};
+    recent_put(&r, &t);
+    assert_true(recent_sound(&r));
+    r.listed = 1; /* an attempt that is not there */
+    assert_false(recent_sound(&r));
+    r.listed = 0;
+    r.choices.len = 3; /* half a choice */
+    assert_false(recent_sound(&r));
+    r.choices.len = 0;
+    *(uint8_t *)&r.open = 2;
+    assert_false(recent_sound(&r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),  cmocka_unit_test(long_texts_are_cut),
-        cmocka_unit_test(no_record),       cmocka_unit_test(packed),
-        cmocka_unit_test(what_stands_out),
+        cmocka_unit_test(there_and_back),    cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(no_record),         cmocka_unit_test(packed),
+        cmocka_unit_test(what_stands_out),   cmocka_unit_test(own_words),
+        cmocka_unit_test(what_is_not_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,8 +139,6 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, st
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
     req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s), scope %s", a->endpoint, outcome_name(v->cls),
             fault_name(v->fault), status, a->reason, scope_name(v->scope));
-    if (words.n)
-        req_log(r, LOG_L_DEBUG, "%s says: " STR_FMT, a->endpoint, STR_ARG(words));
 }
 
 static void drop_kept(struct failure *a)

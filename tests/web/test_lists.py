@@ -1,11 +1,12 @@
 """Requests, the trail of one, and events: what a row shows, live lists that hold still, filters, older rows, keys."""
+import copy
 import json
 import time
 
 import pytest
 
 from fake_api import event, iso
-from told import READY, WRONG, attempt, fill, opened, rows, sane, text, texts
+from told import READY, WRONG, attempt, fill, one, opened, rows, sane, text, texts
 
 LIST = "table.list tbody tr"
 
@@ -242,6 +243,29 @@ def test_the_trail_says_why_there(api, page):
     assert sums[1] == "$0.000546 = 12 × $3.00 + 34 × $15.00 per M, claude-sonnet-4-5, list 2025-09-29, factor 1"
     assert "2 attempts" in text(p, ".sentence") and "6.1 s" in text(p, ".sentence")
     sane(p)
+
+
+def test_a_request_under_way_is_followed_to_its_end(api, page):
+    """It is neither good nor bad yet; what an endpoint said of its failure is quoted, as text."""
+    r = one()
+    r.update(end="under way: waits for the reply", status=None, at_ms=None)
+    r["attempts"] = [dict(r["attempts"][0], said="<b>no such model</b>")]
+    api.reply["requests/" + r["id"]] = lambda a: copy.deepcopy(r)
+    p = opened(page, api.url, "requests/" + r["id"])
+    assert "under way: waits for the reply" in text(p, ".sentence")
+    assert p.js("document.querySelector('.sentence').className") == "sentence open"
+    assert not p.js("document.querySelector('.trail li:last-child .bad')")
+    assert text(p, ".trail q") == "<b>no such model</b>"
+    r.update(end="ok", status=200, total_ms=9100)
+    p.until("document.querySelector('.sentence').className == 'sentence ok'")
+    assert "9.1 s" in text(p, ".sentence")
+    api.reply["requests/" + r["id"]] = (404, {"error": "nobody knows this request"})
+    p.key("r")
+    p.until("document.querySelector('main .error')?.textContent.includes('nobody knows this request')")
+    n = len([a for _, _, a in api.asked if a.startswith("requests/")])
+    p.wait(2.6)
+    assert len([a for _, _, a in api.asked if a.startswith("requests/")]) == n
+    sane(p, "404")
 
 
 def test_copies_as_json(api, page):

@@ -7,8 +7,8 @@
 set -eu
 export LC_ALL=C
 PLAIN_MAX=$((200 * 1024))
-GZIP_MAX=$((68 * 1024))
-FIRST_MAX=$((40 * 1024))
+GZIP_MAX=$((70 * 1024))
+FIRST_MAX=$((36 * 1024))
 ZH_MAX=$((8 * 1024))
 FIRST='index.html app.css app.js en.js'
 
@@ -70,7 +70,9 @@ for file in "$@"; do
     gzip -9 -n -c "$copy" >"$copy.gz"
     n=$(bytes "$copy")
     z=$(bytes "$copy.gz")
-    [ "$name" != zh.js ] || [ "$z" -le $ZH_MAX ] || fail "zh.js has $z bytes gzipped, over the budget of $ZH_MAX"
+    case $name in
+        zh*.js) [ "$z" -le $ZH_MAX ] || fail "$name has $z bytes gzipped, over the budget of $ZH_MAX" ;;
+    esac
     plain=$((plain + n))
     gzipped=$((gzipped + z))
     case " $FIRST " in *" $name "*) first=$((first + z)) ;; esac

@@ -144,6 +144,9 @@ PAGE = {
     "i18n.js": "// no innerHTML here\nexport const t = (key) => key;\n",
     "lang/en.js": "export default { 'title': 'A {n}', 'ask.now.text': 'b', 'do.it': { one: '{n} thing', other: '{n} things' } };\n",
     "lang/zh.js": "export default { 'title': '\u4e2d {n}', 'ask.now.text': 'b', 'do.it': { other: '{n}' } };\n",
+    "page.js": "import { t } from './i18n.js';\nt('later');\nt('last.' + x);\n",
+    "lang/en-more.js": "export default { 'later': 'x', 'last.one': 'y' };\n",
+    "lang/zh-more.js": "export default { 'later': 'x', 'last.one': 'y' };\n",
 }
 PAGE_BREACHES = {
     "innerHTML": ("app.js", "el.innerHTML = x;", "innerHTML has no place"),
@@ -157,6 +160,9 @@ PAGE_BREACHES = {
     "a place that the other language has not": ("lang/zh.js", ("{n}'", "{m}'"), "title has {m}"),
     "a key that is used nowhere": ("both", ("'do.it'", "'idle': 'x', 'do.it'"), "idle is used nowhere"),
     "a text that is none": ("app.js", "t('nothing');", "there is no text nothing"),
+    "a text of a later page": ("i18n.js", "t('later');", "i18n.js:3: the text later comes with the later pages"),
+    "texts of a later page": ("app.js", "t('last.' + x);", "the text last. comes with the later pages"),
+    "a key in both parts": ("lang/en-more.js", ("'later'", "'title': 'x', 'later'"), "title is in"),
     "a key twice": ("lang/en.js", ("'do.it'", "'title': 'x', 'do.it'"), "title is there twice"),
 }
 

@@ -14,7 +14,7 @@ from qcc import ROOT
 FOLDER = ROOT / "worker" / "admin" / "dashboard"
 EMBED = ROOT / "worker" / "admin" / "embed.sh"
 BUNDLE = ROOT / "worker" / "admin" / "bundle.awk"
-NAMES = {"index.html", "app.css", "app.js", "pages.js", "en.js", "zh.js"}
+NAMES = {"index.html", "app.css", "app.js", "pages.js", "en.js", "en-more.js", "zh.js", "zh-more.js"}
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "

@@ -4,7 +4,7 @@
 // set({param: value or null}, push) changes the fragment's parameters, go(fragment)}. What else it shows it asks for with
 // query() of api.js while it draws.
 import { h, patch } from './dom.js';
-import { t, lang, setLang, store, isolate } from './i18n.js';
+import { t, lang, setLang, allTexts, store, isolate } from './i18n.js';
 import * as fmt from './format.js';
 import * as api from './api.js';
 import * as ui from './parts.js';
@@ -250,10 +250,12 @@ function footer() {
 
 // ---- the page
 
+const pages = async () => (await Promise.all([import('./pages.js'), allTexts()]))[0];
+
 function load(name) {
     if (modules[name] || broken[name] === true) return;
     broken[name] = true; // under way
-    import('./pages.js').then((m) => {
+    pages().then((m) => {
         Object.assign(modules, m.default);
         delete broken[name];
         redraw();
@@ -367,7 +369,7 @@ function sign(o) {
 // ---- keys
 
 async function help() {
-    const m = await import('./pages.js');
+    const m = await pages();
     m.help(settings, (on) => {
         settings.keys = on;
         store.set('keys', on ? null : 'off');

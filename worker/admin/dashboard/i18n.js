@@ -1,4 +1,5 @@
-// Texts in the language of the reader. Both languages have the same keys, so that one file is loaded, not two.
+// Texts in the language of the reader. Both languages have the same keys, so that one is loaded, not two; the texts of the
+// pages but the Overview come with those pages.
 
 const LANGS = ['en', 'zh'];
 let texts = {};
@@ -33,14 +34,40 @@ function wanted() {
     return 'en';
 }
 
+let more = null; // the promise of the texts of all pages, once they are wanted
+
+async function load(l) {
+    const zh = l === 'zh';
+    const parts = [zh ? import('./zh.js') : import('./en.js')];
+    if (more) parts.push(zh ? import('./zh-more.js') : import('./en-more.js'));
+    const got = Object.assign({}, ...(await Promise.all(parts)).map((m) => m.default));
+    return more && parts.length < 2 ? load(l) : got;
+}
+
 // Loads a language, that of the reader if none is named; keeps it when a person chose it.
 export async function setLang(l = wanted(), keep = false) {
-    texts = (await (l === 'zh' ? import('./zh.js') : import('./en.js'))).default;
+    texts = await load(l);
     now = l;
     plural = new Intl.PluralRules(l);
     document.documentElement.lang = l === 'zh' ? 'zh-CN' : 'en';
     if (keep) store.set('lang', l);
 }
+
+async function loadMore() {
+    try {
+        for (let l = null; l !== now;) {
+            l = now;
+            const got = await load(l);
+            if (l === now) texts = got;
+        }
+    } catch (e) {
+        more = null;
+        throw e;
+    }
+}
+
+// Loads the texts of the other pages.
+export const allTexts = () => (more ??= Promise.resolve().then(loadMore));
 
 export const has = (key) => key in texts;
 

@@ -5,12 +5,16 @@ import * as fmt from './format.js';
 import { query, refresh } from './api.js';
 import * as ui from './parts.js';
 
+const OPEN_EVERY = 2000; // ms between questions for a request that is under way
 const KINDS = ['input', 'output', 'cache_read', 'write_5m', 'write_1h'];
 
 // When it ended, in ms: `time` is when it began.
 export const endMs = (r) => r.at_ms ?? (fmt.date(r.time)?.getTime() ?? 0) + (r.total_ms ?? 0);
 
-export const endClass = (r) => (fmt.ended(r) === 'ok' ? (r.status >= 400 ? 'bad' : null) : r.end === 'client gone' ? 'warn' : 'bad');
+// It has not ended: `end` says what it does.
+const underWay = (r) => (r.end ?? '').startsWith('under way');
+
+export const endClass = (r) => (underWay(r) ? null : fmt.ended(r) === 'ok' ? (r.status >= 400 ? 'bad' : null) : r.end === 'client gone' ? 'warn' : 'bad');
 export const endTip = (r) => (fmt.ended(r) === r.end ? null : t('rq.refused'));
 
 const exact = (d) => fmt.when(d) + '.' + String(d.getMilliseconds()).padStart(3, '0');
@@ -47,7 +51,8 @@ function attempt(r, i, f, last) {
         ui.dots(h('span', { class: bad ? 'bad' : 'ok' }, ui.word(a.class, 'class', `${f.of}#${p}class`)), a.status === null ? null : f(p + 'status', String, { title: null }), a.reason ? f(p + 'reason', String, { tag: 'code' }) : null,
             a.fault && a.fault !== 'none' ? [t('tr.fault'), ' ', f(p + 'fault', String, { tag: 'code' })] : null,
             a.scope && a.scope !== 'none' ? [t('tr.scope'), ' ', f(p + 'scope', String, { tag: 'code' })] : null,
-            a.retry_after_ms === null ? null : [t('tr.retry'), ' ', f(p + 'retry_after_ms', fmt.dur)])));
+            a.retry_after_ms === null ? null : [t('tr.retry'), ' ', f(p + 'retry_after_ms', fmt.dur)]),
+        a.said ? h('div.dim', null, f(p + 'said', String, { tag: 'q' })) : null));
 }
 
 function timeline(r, f) {
@@ -106,12 +111,16 @@ export function trail(ctx, id, back) {
     f.of = q.path0;
     const began = fmt.date(r.time);
     const n = r.attempts_begun ?? r.attempts.length;
+    const open = underWay(r);
+    if (open && q.due === Infinity) q.due = performance.now() + OPEN_EVERY;
     const good = r.end === 'ok' && r.status >= 200 && r.status < 400;
+    const level = open ? 'open' : good ? 'ok' : r.end === 'client gone' ? 'warn' : 'bad';
     return [
         ui.link(back, '‹ ' + t('all.requests')),
         head(ui.copyButton(r.id ?? id, t('rq.copyid')), ui.copyButton(() => JSON.stringify(q.data, null, 2), t('rq.copyjson'))),
-        h('p', { class: 'sentence ' + (good ? 'ok' : r.end === 'client gone' ? 'warn' : 'bad') },
-            h('span.mark', { 'aria-hidden': 'true' }, good ? '✓' : r.end === 'client gone' ? '◆' : '▲'),
+        q.error ? ui.errorPart(q.error, () => refresh((x) => x === q)) : null,
+        h('p', { class: 'sentence ' + level },
+            h('span.mark', { 'aria-hidden': 'true' }, { open: '◌', ok: '✓', warn: '◆', bad: '▲' }[level]),
             h('span', null, ui.dots(ui.time(r.time, { form: () => exact(began), path: q.path0 + '#time' }),
                 h('b', null, f('end', () => fmt.ended(r), { title: endTip(r) })), t('rq.attempts', { n }), f('total_ms', fmt.dur), r.from ? h('span.dim', null, t('rq.from', { x: r.from })) : null))),
         ui.section(t('rq.timeline'), null, timeline(r, f)),

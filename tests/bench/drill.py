@@ -366,14 +366,14 @@ def breaker(d):
             time.sleep(0.3)
             up.call("PUT", "/_site/" + name, ways[i % len(ways)])
             try:
-                q.wait_log("endpoint %s:? breaker closed -> open" % name, timeout=5)
+                q.wait_log("endpoint %s:(?: [^ :]+:)? breaker closed -> open" % name, timeout=5)
                 time.sleep(0.5)
             finally:
                 end.set()
         in_threads(threads + [turn])
         if bad:
             raise Failed("breaker: a request failed with %d: %.300r" % (bad[0].status, bad[0].body))
-        opened = next(when for when, _, what in changes(q, name) if what.startswith("breaker closed -> open"))
+        opened = next(when for when, _, what in changes(q, name, cells=True) if what.startswith("breaker closed -> open"))
         begun = attempts_begun(q, name)
         arrived = up.stats()["sites"]["/n/" + name]["last"]["at_us"] / 1e6 + time.time() - time.monotonic()
         late = round(1000 * (max(when for when, _ in begun) - opened))  # the log has milliseconds

@@ -189,10 +189,11 @@ def admin_endpoints(q):
     return {e["name"]: e for e in json.loads(body)["endpoints"]}
 
 
-def changes(q, name="[^ :]+"):
-    """The log's lines on state changes of endpoints: (seconds since the epoch, name, text)."""
-    found = re.findall(r"^(\S+)Z \w+ supervisor: endpoint (%s):? ((?:health|breaker|queue|cooldown|disabled|model) .*)$"
-                       % name, q.log(), re.M)
+def changes(q, name="[^ :]+", cells=False):
+    """The log's lines on state changes of endpoints, with cells also of their families of models: (seconds since the epoch,
+    name, text)."""
+    found = re.findall(r"^(\S+)Z \w+ supervisor: endpoint (%s):?%s ((?:health|breaker|queue|cooldown|disabled|model) .*)$"
+                       % (name, "(?: [^ :]+:)?" if cells else ""), q.log(), re.M)
     return [(epoch(when), who, what) for when, who, what in found]
 
 

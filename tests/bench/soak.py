@@ -5,7 +5,7 @@ clients that go away, streams, the history.
     soak.py [--hours H | --seconds S] [--seed N] [--workers N] [--build DIR] [--keep] [--no-memory]
 
 The time is divided into rounds. At the end of each all is brought to rest: no request, all endpoints well, no process that
-starts or ends; there the processes' memory (PSS) and descriptors are read. Judged:
+starts or ends; there the processes' memory (PSS without files) and descriptors are read. Judged:
   requests     lost beyond those that the killed workers themselves had: 0. Which a worker had is read from its descriptors
                right before it is killed. A stream that its endpoint broke off has to end with an error event
   processes    that ended without having been killed, or complained: 0
@@ -203,7 +203,8 @@ class Soak:
         point = {}
         for pid, role in self.processes().items():
             with contextlib.suppress(OSError), open("/proc/%d/smaps_rollup" % pid) as f:
-                kb = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+                # not of the programs' files: who else has those mapped changes with time
+                kb = sum(int(line.split()[1]) for line in f if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
                 point[pid] = soak_judge.Process(role, kb, len(os.listdir("/proc/%d/fd" % pid)))
         self.points.append(point)
 

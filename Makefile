@@ -220,7 +220,7 @@ build/fuzz/%: tests/fuzz/%.c $(F_OBJ) | $B/view/tests
 	clang $(F_FLAGS) -fsanitize=fuzzer $(CF_worker) $(CF_supervisor) -I$B/view/tests $(filter %.c %.o,$^) \
 	    $(LL_worker) $(LL_supervisor) -o $@
 
-test-bins: all $(BIN_FAKE) $(BIN_UNIT) $(BIN_REPLAY)
+test-bins: all $(BIN_FAKE) $(BIN_LOAD) $(BIN_UNIT) $(BIN_REPLAY)
 
 # All objects, linked to nothing: what the direction checks of `make lint` look at.
 objs: $(call obj,$(COMMON) $(SUPERVISOR) $(QCCCTL) $(RECORDER) $(LINK) $(WORKER))

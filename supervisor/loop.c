@@ -497,6 +497,7 @@ static bool link_frame(void *arg, struct ipc_frame *f, struct err *e)
     struct supervisor *s = arg;
     if (!peers_on_frame(&s->peers, f, e))
         return false;
+    supervisor_keep_hosts(s);
     if (s->peers.anew) {
         s->peers.anew = false;
         memcpy(s->host, s->peers.host, sizeof s->host);
@@ -505,10 +506,10 @@ static bool link_frame(void *arg, struct ipc_frame *f, struct err *e)
     return true;
 }
 
-static void link_ended(void *arg)
+static void link_ended(void *arg, bool told)
 {
     struct supervisor *s = arg;
-    peers_link_ended(&s->peers);
+    peers_link_ended(&s->peers, told);
 }
 
 const struct link_slot_ops loop_link_ops = {

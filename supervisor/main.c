@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <getopt.h>
+#include <limits.h>
 #include <msgpack.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -84,6 +85,19 @@ static bool check_as(const struct user *user, const char *path, const struct con
     return ok;
 }
 
+/* Warns of a folder that is not there, in which a start makes `file`. */
+static void check_folder(const char *path, const char *key, const char *file)
+{
+    char folder[PATH_MAX];
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    if (!slash || slash == file || (size_t)(slash - file) >= sizeof folder)
+        return;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - file), file);
+    if (access(folder, F_OK) == -1)
+        fprintf(stderr, "%s: warning: %s: there is no folder %s here: a start would fail\n", path,
+                key, folder);
+}
+
 static int check(const char *path, bool connect)
 {
     struct faults f = {0};
@@ -95,6 +109,10 @@ static int check(const char *path, bool connect)
     if (ok && !user_find(&user, c->user, &e)) {
         fprintf(stderr, "%s: %s\n", path, e.msg);
         ok = false;
+    }
+    if (ok) {
+        check_folder(path, "log.file", c->log.file);
+        check_folder(path, "state_dir", c->state_dir);
     }
     ok = ok && (!user.name || check_as(&user, path, c));
     if (ok)

@@ -79,6 +79,8 @@ void supervisor_use_conf(struct supervisor *s)
 void supervisor_use_cluster(struct supervisor *s)
 {
     bool on = s->conf->cluster.url && !predecessor_holding(&s->predecessor);
+    if (on && !s->hosts_kept)
+        s->peers.seen = s->hosts_kept = store_host_seen(s->state.dir.fd);
     if (on && !s->host[0])
         store_host_id(s->state.dir.fd, s->host);
     if (predecessor_holding(&s->predecessor))
@@ -93,6 +95,14 @@ void supervisor_use_cluster(struct supervisor *s)
     if (on && !s->serving && !s->join_until_ms && s->link.phase == LINK_SLOT_OFF && s->link.program)
         s->join_until_ms = clock_boot_ms() + s->conf->cluster.timeout;
     link_slot_want(&s->link, on, anew);
+}
+
+void supervisor_keep_hosts(struct supervisor *s)
+{
+    if (s->peers.seen == s->hosts_kept)
+        return;
+    s->hosts_kept = s->peers.seen;
+    store_host_keep_seen(s->state.dir.fd, s->hosts_kept);
 }
 
 bool supervisor_give_cluster(void *arg, struct handover_cluster *c)

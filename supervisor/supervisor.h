@@ -80,6 +80,7 @@ struct supervisor {
     int64_t join_until_ms; /* START waits for the states of other hosts until then, CLOCK_BOOTTIME;
                               0: it does not */
     char host[STORE_HOST + 1]; /* id of this host in its cluster; "": not read yet */
+    uint32_t hosts_kept;       /* hosts last seen, as state_dir has it */
     bool serving;              /* the start is complete: all workers were ready once */
     int exit_code;
 
@@ -108,6 +109,8 @@ void supervisor_use_conf(struct supervisor *s);
 
 /* Starts, stops or changes the link as the configuration says, unless the predecessor's runs. */
 void supervisor_use_cluster(struct supervisor *s);
+/* Keeps in state_dir how many hosts were seen last, where that has changed. */
+void supervisor_keep_hosts(struct supervisor *s);
 /* successor_ops.cluster and predecessor_ops.cluster: who this host is among others, told to the
  * successor and taken over from the predecessor. */
 bool supervisor_give_cluster(void *supervisor, struct handover_cluster *c);

@@ -74,7 +74,7 @@ static void assemble(struct worker *w)
     w->demand.uplink = &w->uplink;
     w->counters.replica = &w->replica;
     w->counters.uplink = &w->uplink;
-    interpreter_env_init(&w->interpreters, &w->uplink);
+    interpreter_env_init(&w->interpreters, &w->uplink, &w->counters);
     feed_init(&w->feed, w->loop, w->slot, &w->counters);
     w->exchange_env = (struct exchange_env){.loop = w->loop,
                                             .rbuf = rbuf,

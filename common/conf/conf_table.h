@@ -65,7 +65,7 @@ enum { CONF_SECRET = 1, CONF_SUP = 2, CONF_OFF = 4 };
       "Where bindings, failure queue and counters last; null: memory only.")                       \
     F(str, control_socket, "null", 0, 0, CONF_SUP,                                                 \
       "Path of qccctl's socket; null: control.sock in $RUNTIME_DIRECTORY, else "                   \
-      "$XDG_RUNTIME_DIR/qcc, else /run/qcc (as root), else /tmp/qcc-UID.")                    \
+      "$XDG_RUNTIME_DIR/qcc, else /run/qcc (as root), else /tmp/qcc-UID.")                         \
     F(ms, stream_ping, "15s", 0, 3600000, 0,                                                       \
       "Send `event: ping` after so much silence in a stream; 0s: never.")                          \
     F(flag, expose_headers, "true", 0, 0, 0,                                                       \

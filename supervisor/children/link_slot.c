@@ -118,7 +118,8 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     bool told = l->phase == LINK_SLOT_STOPPING;
     int64_t wait = 0;
     spawn_end_text(w->rstatus, how, sizeof how);
-    if (told && w->rstatus == 0) {
+    told = told && w->rstatus == 0;
+    if (told) {
         log_debug("the link has finished");
     } else {
         l->failures++;
@@ -127,7 +128,7 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int events)
     }
     l->pid = 0;
     l->phase = LINK_SLOT_OFF;
-    l->ops->ended(l->arg);
+    l->ops->ended(l->arg, told);
     if (l->wanted)
         wait_for_start(l, wait);
 }

@@ -15,8 +15,8 @@ struct link_slot_ops {
     void (*started)(void *arg);
     /* A frame of it. False: it violates the protocol, and is killed. */
     bool (*frame)(void *arg, struct ipc_frame *f, struct err *e);
-    /* It has ended, whatever it was asked. */
-    void (*ended)(void *arg);
+    /* It has ended. told: it was asked to, and did it well. */
+    void (*ended)(void *arg, bool told);
 };
 
 enum link_phase {

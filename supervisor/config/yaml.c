@@ -411,6 +411,21 @@ static struct place elsewhere(struct str name)
     return p;
 }
 
+/* The one of the names whose last word that is: "base_url" of "url". NULL: none is, or several. */
+static const char *by_last_word(struct str name, const char *const *names, size_t n)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct str s = str_c(names[i]);
+        if (s.n <= name.n + 1 || s.p[s.n - name.n - 1] != '_' || !str_ends(s, name))
+            continue;
+        if (found)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
 static void unknown_key(struct loader *ld, enum conf_group_id id, const char *section,
                         const char *at, const struct ynode *key)
 {
@@ -425,6 +440,8 @@ static void unknown_key(struct loader *ld, enum conf_group_id id, const char *se
     }
     size_t n = known_names(conf_group(id), section, names, own);
     const char *near = conf_nearest(name, names, n);
+    if (!near)
+        near = by_last_word(name, names, n);
     struct place other = elsewhere(name);
     /* The fault gets no path, which would mark the whole mapping as faulty. */
     char in[300] = "";

@@ -86,6 +86,8 @@ static const char *syntax_hint(const struct reader *r, const char *context)
         return "; a text that begins with * or & must be in quotes";
     if (strstr(context, "scanning for the next token"))
         return "; no text begins with a tab, @, ` or % unless in quotes";
+    if (strstr(context, "parsing a block mapping"))
+        return "; the keys of one mapping begin in the same column";
     if (strstr(context, "parsing a flow") &&
         line_has(r->input, r->parser.problem_mark.line, STR("${")))
         return "; inside { } and [ ] a ${NAME} must be in quotes";

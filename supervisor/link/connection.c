@@ -54,6 +54,12 @@ static void end(struct connection *c, const char *why)
     c->ops->lost(c->arg, c->why);
 }
 
+static void end_malformed(struct connection *c, const char *why)
+{
+    c->malformed = true;
+    end(c, why);
+}
+
 static void end_errno(struct connection *c, const char *what)
 {
     char why[160];
@@ -176,20 +182,21 @@ static void hand_out(struct connection *c)
     c->reading = true;
     while (!c->ended && redisReaderGetReply(c->reader, &reply) == REDIS_OK && reply) {
         if (c->n == 0) {
-            end(c, "it sent an answer that nobody asked for");
+            end_malformed(c, "it sent an answer that nobody asked for");
         } else {
             struct connection_pending p = c->pending[c->first];
             c->first = (c->first + 1) % CONNECTION_PENDING;
             c->n--;
             c->took_us = took_us(p.sent_us);
             if (!p.reply(c->arg, reply, p.sent_ms, &e))
-                end(c, e.msg);
+                end_malformed(c, e.msg);
         }
         freeReplyObject(reply);
         reply = NULL;
+        c->fed = c->reader->len - c->reader->pos;
     }
     if (!c->ended && c->reader->err)
-        end(c, "it sent an answer that is none, or too long");
+        end_malformed(c, "it sent an answer that is none, or too long");
     c->reading = false;
     if (c->ended) {
         c->ended = false;
@@ -209,8 +216,9 @@ static void read_all(struct connection *c)
             return;
         if (moved != MOVED_SOME)
             break;
-        if (!reply_feed(c->reader, bytes, (size_t)n)) {
-            end(c, "it sent an answer of over 4 MiB");
+        c->fed += (size_t)n;
+        if (c->fed > REPLY_BYTES_MAX || !reply_feed(c->reader, bytes, (size_t)n)) {
+            end_malformed(c, "it sent an answer of over 4 MiB");
             return;
         }
         hand_out(c);
@@ -385,9 +393,10 @@ void connection_open(struct connection *c, const struct connection_to *to, int64
     connection_close(c);
     c->timeout_ms = timeout_ms;
     c->state = CONNECTION_DIALS;
-    c->wants_write = false;
+    c->wants_write = c->malformed = false;
     buf_init(&c->out, CONNECTION_OUT_MAX);
     c->reader = reply_reader();
+    c->fed = 0;
     snprintf(host, sizeof host, STR_FMT, STR_ARG(to->host));
     if (!c->reader || (to->tls && !prepare_tls(c, to, host))) {
         end(c, "there is no memory");

@@ -61,9 +61,11 @@ struct connection {
     struct addrinfo *found, *next; /* of the name, and the one to be tried next */
     struct buf out;
     redisReader *reader;
+    size_t fed; /* bytes that the reader was given since the last whole answer */
     struct connection_pending pending[CONNECTION_PENDING]; /* a ring */
     size_t first, n;
     uint32_t took_us; /* of the answer that is being handled */
+    bool malformed;   /* it has ended because of what was sent, since it was opened */
     bool reading;     /* answers are being handled: an end waits until that is done */
     bool ended;
     char why[256];

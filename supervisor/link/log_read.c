@@ -60,6 +60,20 @@ static void pass_wanted(struct session *s, const struct entry *e)
     session_send(s, ipc_put_v_link_wanted, &m);
 }
 
+static void pass_damaged(struct session *s, const struct entry *e)
+{
+    char cid[8];
+    uint64_t bucket;
+    struct ipc_link_damaged m = {.key = e->value, .cid = STR("")};
+    struct str of = e->value.n > 2 ? str_make(e->value.p + 2, e->value.n - 2) : STR("");
+    if (session_cid_read(of, cid) &&
+        (str_starts(e->value, STR("e:")) || str_starts(e->value, STR("c:"))))
+        m.cid = str_make(cid, 8);
+    else if (!str_starts(e->value, STR("b:")) || !str_to_u64(of, UINT16_MAX, &bucket))
+        return;
+    session_send(s, ipc_put_v_link_damaged, &m);
+}
+
 /* Kinds that are not known are those of a later version: passed over. */
 static void pass_on(struct session *s, const struct entry *e)
 {
@@ -81,6 +95,9 @@ static void pass_on(struct session *s, const struct entry *e)
     case 'p':
         pass_wanted(s, e);
         break;
+    case 'd':
+        pass_damaged(s, e);
+        break;
     default:
         break;
     }
@@ -96,17 +113,19 @@ static int64_t lag_of(const struct session *s, struct str id)
     return shared_clock_engine(&s->clock, clock_boot_ms()) - (int64_t)at;
 }
 
+/* Passes one entry on. What has no number none of us has written. */
 static bool take_entry(struct session *s, const redisReply *r, struct err *e)
 {
     struct entry entry = {0};
     const redisReply *fields = reply_array(r, 2) ? r->element[1] : NULL;
-    if (!reply_array(fields, 0))
+    entry.id = reply_array(r, 2) ? reply_str(r->element[0]) : STR("");
+    if (!reply_array(fields, 0) || !shared_log_entry(entry.id))
         return err_set(e, "the log has an entry of a form that is not known");
-    entry.id = reply_str(r->element[0]);
+    snprintf(s->read, sizeof s->read, STR_FMT, STR_ARG(entry.id));
     for (size_t i = 0; i + 1 < fields->elements; i += 2) {
         struct str name = reply_str(fields->element[i]), value = reply_str(fields->element[i + 1]);
         if (str_eq(name, STR("n")) && !str_to_u64(value, INT64_MAX, &entry.n))
-            return err_set(e, "the log has an entry without a number");
+            entry.n = 0;
         if (str_eq(name, STR("h")))
             entry.host = value;
         else if (str_eq(name, STR("k")))
@@ -114,6 +133,8 @@ static bool take_entry(struct session *s, const redisReply *r, struct err *e)
         else if (str_eq(name, STR("v")))
             entry.value = value;
     }
+    if (!entry.n)
+        return true;
     if (shared_log_next(&s->at, entry.id, entry.n) != SHARED_RESYNC_NONE) {
         s->gap = true;
         s->at_once = true;
@@ -161,7 +182,7 @@ static void read_on(struct session *s)
     command_u64(&s->m, BLOCK_MS);
     command_str(&s->m, STR("STREAMS"));
     command_printf(&s->m, "{%s}:1:l", s->conf.prefix);
-    command_str(&s->m, str_c(s->at.entry));
+    command_str(&s->m, str_c(s->read));
     if (!connection_send(&s->log, &s->m, on_entries, BLOCK_MS))
         session_fail(s, LINK_LOST, "a command could not be sent");
 }
@@ -185,9 +206,12 @@ static void opened(void *arg)
         read_on(s);
 }
 
+/* What is there and cannot be read would be there the next time too: it is passed over. */
 static void lost(void *arg, const char *why)
 {
-    session_fail(arg, LINK_LOST, why);
+    struct session *s = arg;
+    s->gap = s->gap || s->log.malformed;
+    session_fail(s, LINK_LOST, why);
 }
 
 const struct connection_ops log_read_ops = {.opened = opened, .lost = lost};

@@ -32,7 +32,7 @@ redisReader *reply_reader(void)
 
 bool reply_feed(redisReader *r, const char *p, size_t n)
 {
-    return r->len - r->pos + n <= REPLY_BYTES_MAX && redisReaderFeed(r, p, n) == REDIS_OK;
+    return redisReaderFeed(r, p, n) == REDIS_OK;
 }
 
 struct str reply_str(const redisReply *r)

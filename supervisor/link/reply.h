@@ -16,7 +16,7 @@ enum {
 /* A reader of answers, freed with redisReaderFree. */
 redisReader *reply_reader(void) MUST_CHECK;
 
-/* Gives the reader n bytes. False: there are too many without a whole answer. */
+/* Gives the reader n bytes. False: there is no memory. */
 bool reply_feed(redisReader *r, const char *p, size_t n) MUST_CHECK;
 
 /* The bytes of a text, a status or an error; empty for anything else. */

@@ -1,5 +1,5 @@
-/* script: the Lua that runs in the engine (lua/), built into the program. Every script but join
- * runs behind lua/enter.lua. */
+/* script: the Lua that runs in the engine (lua/), built into the program. Every script
+ * runs behind lua/ours.lua, and all but join behind lua/enter.lua too. */
 #ifndef QCC_SUPERVISOR_LINK_SCRIPT_H
 #define QCC_SUPERVISOR_LINK_SCRIPT_H
 

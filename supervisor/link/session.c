@@ -3,12 +3,22 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/url/engine_url.h"
 #include "common/secret/rnd.h"
 #include "common/secret/secret.h"
 
 #include <stdio.h>
 
-enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, PAUSE_REFUSED_MS = 30000, CALM_MS = 30000 };
+enum {
+    PAUSE_MIN_MS = 100,
+    PAUSE_MAX_MS = 5000,
+    PAUSE_REFUSED_MS = 30000,
+    CALM_MS = 30000,
+    STEADY_MS = 1000 /* a session that stood so long is no hop */
+};
+
+/* The engine's clock is not beyond this: 2^50 ms, the year 37,000. */
+#define ENGINE_MS_MAX (INT64_C(1) << 50)
 
 /* ---- to the supervisor */
 
@@ -102,6 +112,9 @@ static void say(struct session *s, enum link_state state, const char *why)
     bool same = s->state == state && strcmp(s->why, why) == 0;
     s->state = state;
     snprintf(s->why, sizeof s->why, "%s", why);
+    for (char *c = s->why; *c; c++) /* an engine's words will stand in a log */
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?';
     if (!same)
         session_send_state(s);
 }
@@ -117,16 +130,23 @@ void session_fail(struct session *s, enum link_state state, const char *why)
     session_timer(s, 0);
 }
 
-/* Takes the new place from "MOVED SLOT HOST:PORT". */
+/* Takes the new place from "MOVED SLOT HOST:PORT"; without a host it is another port of this one. */
 static bool take_moved(struct session *s, struct str error)
 {
     const char *blank = memrchr(error.p, ' ', error.n), *colon = memrchr(error.p, ':', error.n);
+    struct engine_url u;
+    struct err e;
     uint64_t port;
-    if (!blank || !colon || colon <= blank + 1 || (size_t)(colon - blank) > sizeof s->moved ||
-        !str_to_u64(str_make(colon + 1, (size_t)(error.p + error.n - colon - 1)), 65535, &port))
+    if (!blank || !colon || colon < blank + 1 || (size_t)(colon - blank) > sizeof s->moved ||
+        !str_to_u64(str_make(colon + 1, (size_t)(error.p + error.n - colon - 1)), 65535, &port) ||
+        !engine_url_parse(str_c(s->conf.url), &u, &e))
         return false;
-    snprintf(s->moved, sizeof s->moved, STR_FMT,
-             STR_ARG(str_make(blank + 1, (size_t)(colon - blank - 1))));
+    struct str to = str_make(blank + 1, (size_t)(colon - blank - 1));
+    if (!to.n)
+        to = s->host[0] ? str_c(s->host) : u.host;
+    if (!port || u.local || to.n >= sizeof s->moved)
+        return false;
+    snprintf(s->moved, sizeof s->moved, STR_FMT, STR_ARG(to));
     s->moved_port = (uint16_t)port;
     return true;
 }
@@ -140,7 +160,8 @@ void session_fail_error(struct session *s, struct str error)
                                           "ERR AUTH",
                                           "ERR Client sent AUTH",
                                           "ERR unknown command",
-                                          "ERR The user executing"};
+                                          "ERR The user executing",
+                                          "WRONGTYPE"};
     enum link_state state = LINK_LOST;
     char why[200];
     for (size_t i = 0; i < COUNT_OF(refused); i++)
@@ -173,6 +194,11 @@ static void end_session(struct session *s)
 static int64_t next_pause(struct session *s)
 {
     uint64_t r;
+    bool stood = s->phase == SESSION_STANDS;
+    if (stood && clock_mono_ms() - s->stood_ms >= STEADY_MS)
+        s->hops = 0;
+    if (s->at_once && s->hops++ < SESSION_HOPS)
+        return 0;
     if (s->phase == SESSION_STANDS && clock_mono_ms() - s->stood_ms >= CALM_MS)
         s->pause_ms = PAUSE_MIN_MS;
     int64_t most = s->state == LINK_REFUSED ? PAUSE_REFUSED_MS : s->pause_ms;
@@ -187,7 +213,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     struct session *s = CONTAINER_OF(w, struct session, timer);
     (void)loop, (void)events;
     if (s->failing) {
-        int64_t pause = s->at_once ? 0 : next_pause(s);
+        int64_t pause = next_pause(s);
         s->at_once = false;
         end_session(s);
         s->phase = SESSION_PAUSED;
@@ -262,13 +288,25 @@ bool session_run(struct session *s, connection_reply *reply)
 static void script_refused(struct session *s, const redisReply *r, struct str word)
 {
     struct ipc_link_stale stale = {0};
+    char why[160];
     if (str_eq(word, STR("EPOCH"))) {
         s->at_once = true;
         session_fail(s, LINK_LOST, "its data are gone, or others");
     } else if (str_eq(word, STR("STALE"))) {
-        if (reply_array(r, 2) && reply_u64(r->element[1], &stale.conn))
+        if (reply_array(r, 2) && reply_u64(r->element[1], &stale.conn) &&
+            stale.conn <= SESSION_CONN_MAX)
             session_send(s, ipc_put_v_link_stale, &stale);
-        session_fail(s, LINK_LOST, "there is a later session of this host");
+        s->at_once = stale.conn < s->conn;
+        session_fail(s, LINK_LOST,
+                     s->at_once ? "it has lost what it knew of this host"
+                                : "there is a later session of this host");
+    } else if (str_eq(word, STR("KIND"))) {
+        struct str key = reply_array(r, 2) ? reply_str(r->element[1]) : STR("");
+        snprintf(why, sizeof why, "its key %.*s is not of this program: remove it, or set another "
+                 "prefix", (int)min_size(key.n, 60), key.p);
+        session_fail(s, LINK_REFUSED, why);
+    } else if (str_eq(word, STR("MANY"))) {
+        session_fail(s, LINK_REFUSED, "its cluster has 64 hosts, which is the most");
     } else if (str_eq(word, STR("LATE"))) {
         s->at_once = true;
         session_fail(s, LINK_LOST, "it has not heard from this host for a lease");
@@ -287,13 +325,15 @@ bool session_ok(struct session *s, const redisReply *r, int64_t sent_ms, size_t 
         return false;
     }
     struct str word = reply_array(r, 1) ? reply_str(r->element[0]) : STR("");
-    if (str_eq(word, STR("EPOCH")) || str_eq(word, STR("STALE")) || str_eq(word, STR("LATE")) ||
-        str_eq(word, STR("PRINT"))) {
+    static const char *const refusals[] = {"EPOCH", "STALE", "LATE", "PRINT", "KIND", "MANY"};
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+        if (!str_eq(word, str_c(refusals[i])))
+            continue;
         script_refused(s, r, word);
         return false;
     }
     if (!str_eq(word, STR("OK")) || !reply_array(r, least) || !reply_u64(r->element[1], n) ||
-        !reply_u64(r->element[2], &now)) {
+        !reply_u64(r->element[2], &now) || now > ENGINE_MS_MAX) {
         *form = err_set(e, "it answered a script in a form that is not known");
         return false;
     }

@@ -23,11 +23,15 @@
 enum {
     SESSION_FLIGHT = 4,        /* scripts of changes on their way at a time */
     SESSION_BATCH = 256,       /* records of one of them */
-    SESSION_PULL = 64,         /* endpoints of one script that reads them */
+    SESSION_PULL = 16,         /* endpoints of one script that reads them */
     SESSION_ASKS = 2048,       /* leases and blocks of places on their way */
     SESSION_RTT = 64,          /* round trips between two reports */
+    SESSION_HOPS = 5,          /* sessions begun without a pause, while none stands for a while */
     SESSION_HELD_MAX = 8 << 20 /* bytes of answers that wait for the log */
 };
+
+/* A conn beyond this is none. */
+#define SESSION_CONN_MAX UINT64_C(999999999999999)
 
 enum session_phase {
     SESSION_OFF,    /* there is no configuration yet */
@@ -72,6 +76,7 @@ struct session {
     ev_timer pull;    /* the next buckets of bindings */
     bool failing;     /* the timer ends this session */
     bool at_once;     /* and the next one begins without a pause */
+    unsigned hops;    /* sessions begun so, see SESSION_HOPS */
     int64_t pause_ms; /* the next pause is a random part of this */
     int64_t stood_ms; /* since when this session stands, CLOCK_MONOTONIC */
     enum link_state state;
@@ -95,6 +100,10 @@ struct session {
     struct shared_clock clock;
     bool placed; /* `at` is where this process has read */
     bool gap;    /* an entry is missing there: all is read anew */
+    char read[SHARED_ENTRY_MAX + 1]; /* the log is read on behind this entry, of ours or not */
+    int64_t behind_ms; /* since when the log stands at behind_n, behind what beats tell;
+                          CLOCK_MONOTONIC */
+    uint64_t behind_n;
     enum shared_resync resync;
     bool joined; /* the supervisor was told so */
     uint64_t joined_n;

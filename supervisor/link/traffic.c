@@ -3,6 +3,7 @@
 #include "supervisor/link/session.h"
 
 #include "common/base/clock.h"
+#include "common/policy/shared/shared_hosts.h"
 #include "common/secret/rnd.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@ enum {
     BUCKETS_STEP = 256,
     BINDINGS_OF_FRAME = 2048,
     STEP_MS = 20,
-    SPREAD_MS = 5000
+    SPREAD_MS = 5000,
+    BEHIND_MS = 3000 /* the log is read within less, or its connection is lost */
 };
 
 /* ---- beats */
@@ -21,7 +23,8 @@ enum {
 void traffic_hosts(struct session *s, const redisReply *hosts)
 {
     bool first = true;
-    for (size_t i = 0; i + 1 < hosts->elements; i += 2) {
+    size_t n = 2 * min_size(hosts->elements / 2, SHARED_HOSTS_MAX);
+    for (size_t i = 0; i < n; i += 2) {
         const struct ipc_link_host m = {.host = reply_str(hosts->element[i]),
                                         .text = reply_str(hosts->element[i + 1]),
                                         .first = first};
@@ -38,6 +41,19 @@ static void keep_rtt(struct session *s)
         s->rtt[s->nrtt++] = s->commands.took_us;
 }
 
+/* A reader that stands ahead of the log, as of one that has begun anew, would wait for ever. */
+static void watch_log(struct session *s, uint64_t n)
+{
+    int64_t now = clock_mono_ms();
+    if (n <= s->at.n || s->behind_n != s->at.n) {
+        s->behind_ms = now;
+        s->behind_n = s->at.n;
+    } else if (now - s->behind_ms >= BEHIND_MS) {
+        s->gap = s->at_once = true;
+        session_fail(s, LINK_LOST, "its log does not go on");
+    }
+}
+
 static bool on_beat(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
 {
     struct session *s = arg;
@@ -52,6 +68,7 @@ static bool on_beat(void *arg, const redisReply *r, int64_t sent_ms, struct err 
     s->beat_ms = sent_ms;
     traffic_hosts(s, r->element[3]);
     session_send_state(s);
+    watch_log(s, n);
     return true;
 }
 
@@ -93,6 +110,17 @@ static void send_group(struct session *s, uint64_t n, const char cid[8], struct 
         session_send_at(s, n, ipc_put_v_link_group, &m);
 }
 
+/* A lease that was given back was none any more: another has it, or nobody. */
+static void lease_gone(struct session *s, uint64_t n, const char cid[8], struct str kind,
+                       struct str holder)
+{
+    struct ipc_link_leased m = {.cid = str_make(cid, 8), .kind = kind, .host = holder};
+    if (str_eq(holder, str_c(s->conf.host)))
+        m.host = STR(""); /* of an earlier session */
+    if (m.host.n <= 16)
+        session_send_at(s, n, ipc_put_v_link_leased, &m);
+}
+
 static bool on_put(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
 {
     struct session *s = arg;
@@ -107,9 +135,11 @@ static bool on_put(void *arg, const redisReply *r, int64_t sent_ms, struct err *
         if (!reply_array(list, i + 2))
             return err_set(e, "it answered changes in a form that is not known");
         bool taken = str_eq(reply_str(list->element[i]), STR("1"));
+        struct str now = reply_str(list->element[i + 1]);
         if (item->put.group[0] != '-')
-            send_group(s, n, item->put.cid, str_c(item->put.group), reply_str(list->element[i + 1]),
-                       &taken);
+            send_group(s, n, item->put.cid, str_c(item->put.group), now, &taken);
+        else if (!taken)
+            lease_gone(s, n, item->put.cid, str_c(item->put.group + 1), now);
     }
     keep_rtt(s);
     outbox_done(f->items);
@@ -394,6 +424,7 @@ void traffic_pull_endpoints(struct session *s)
         for (size_t i = 0; i < n; i++)
             session_key_cid(s, 'e', s->cids + 8 * (at + i));
         session_script_args(s);
+        command_str(&s->m, STR("e"));
         if (!session_run(s, on_endpoints))
             return;
         s->pulls++;
@@ -406,6 +437,7 @@ static void pull_later(struct session *s, int64_t ms);
 
 static bool on_buckets(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
 {
+    static const char none[8];
     struct session *s = arg;
     char records[BINDINGS_OF_FRAME * 28];
     size_t used = 0;
@@ -414,18 +446,16 @@ static bool on_buckets(void *arg, const redisReply *r, int64_t sent_ms, struct e
     if (!session_ok(s, r, sent_ms, 4, &n, &form, e))
         return form;
     for (size_t b = 0; reply_array(r->element[3], b + 1); b++) {
-        const redisReply *hash = r->element[3]->element[b];
-        for (size_t f = 0; reply_array(hash, f + 2); f += 2) {
-            struct str key = reply_str(hash->element[f]), value = reply_str(hash->element[f + 1]);
-            if (key.n != 16 || value.n != 12)
-                continue;
+        struct str all = reply_str(r->element[3]->element[b]);
+        for (size_t at = 0; at + 28 <= all.n; at += 28) {
+            if (memcmp(all.p + at + 16, none, sizeof none) == 0)
+                continue; /* what is bound to nothing is not stored */
             if (used + 28 > sizeof records) {
                 const struct ipc_link_bound m = {.records = str_make(records, used)};
                 session_send_at(s, n, ipc_put_v_link_bound, &m);
                 used = 0;
             }
-            memcpy(records + used, key.p, 16);
-            memcpy(records + used + 16, value.p, 12);
+            memcpy(records + used, all.p + at, 28);
             used += 28;
         }
     }
@@ -449,6 +479,7 @@ static void on_pull(struct ev_loop *loop, ev_timer *w, int events)
     for (size_t i = 0; i < BUCKETS_STEP; i++)
         add_bucket(s, s->bucket++);
     session_script_args(s);
+    command_str(&s->m, STR("b"));
     (void)!session_run(s, on_buckets);
 }
 

@@ -74,15 +74,17 @@ static void put_known(struct doc *d, const char *key, uint32_t v)
         doc_nil(d);
 }
 
-static void put_attempt(struct doc *d, const struct recent_attempt *a, struct str said)
+/* said: the endpoint's own words; NULL: they are not shown. */
+static void put_attempt(struct doc *d, const struct recent_attempt *a, const struct str *said)
 {
-    doc_map(d, 10);
+    doc_map(d, said ? 10 : 9);
     doc_kv_str(d, "endpoint", a->endpoint);
     doc_kv_text(d, "class", outcome_name(a->cls));
     doc_kv_text(d, "fault", fault_name(a->fault));
     doc_kv_text(d, "scope", scope_name(a->scope));
     put_text(d, "reason", a->reason);
-    put_text(d, "said", said);
+    if (said)
+        put_text(d, "said", *said);
     put_known(d, "status", a->status ? a->status : RECENT_UNKNOWN);
     doc_kv_int(d, "at_ms", a->at_ms);
     doc_kv_int(d, "ms", a->ms);
@@ -259,8 +261,10 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_int(d, "attempts_begun", r->attempts);
     doc_text(d, "attempts");
     doc_array(d, whole ? r->listed : 0);
-    for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++)
-        put_attempt(d, &a, recent_said(r, i));
+    for (unsigned i = 0; whole && i < r->listed && recent_get_attempt(r, &at, &a); i++) {
+        struct str said = recent_said(r, i);
+        put_attempt(d, &a, trail ? &said : NULL);
+    }
     put_known(d, "status", r->status ? r->status : RECENT_UNKNOWN);
     put_known(d, "first_byte_ms", r->first_byte_ms);
     doc_kv_int(d, "total_ms", r->total_ms);
@@ -296,7 +300,8 @@ static unsigned put_one(const struct recent_query *o, struct doc *d)
         return 200;
     }
     if (o->n == 0) {
-        err_set(&e, "no request with the id %.*s is remembered: it is neither under way nor among the "
+        err_set(&e,
+                "no request with the id %.*s is remembered: it is neither under way nor among the "
                 "last %d of its worker%s",
                 (int)o->nonly, o->only, RECENT_RECORDS,
                 o->nwaits ? "; not all workers have answered" : "");

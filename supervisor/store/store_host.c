@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 static const char name[] = "host";
+static const char hosts[] = "hosts";
+
+/* What is beyond this is no number of hosts. */
+enum { SEEN_MAX = 1024 };
 
 static bool read_id(int dir, char id[static STORE_HOST + 1])
 {
@@ -29,6 +33,17 @@ static bool read_id(int dir, char id[static STORE_HOST + 1])
     return ok;
 }
 
+/* Replaces a file. False with errno. */
+static bool write_file(int dir, const char *file, struct str text)
+{
+    int fd = store_dir_begin(dir, file);
+    bool ok = fd != -1 && store_dir_put(fd, text.p, text.n) && store_dir_commit(dir, fd, file);
+    int error = errno;
+    fd_close(&fd);
+    errno = error;
+    return ok;
+}
+
 void store_host_id(int dir, char id[static STORE_HOST + 1])
 {
     uint8_t r[STORE_HOST / 2];
@@ -39,9 +54,29 @@ void store_host_id(int dir, char id[static STORE_HOST + 1])
         snprintf(id + 2 * i, 3, "%02x", r[i]);
     if (dir == -1)
         return;
-    int fd = store_dir_begin(dir, name);
-    if (fd == -1 || !store_dir_put(fd, id, STORE_HOST) || !store_dir_commit(dir, fd, name))
+    if (!write_file(dir, name, str_make(id, STORE_HOST)))
         log_warn("state_dir: %s cannot be written, the host has another id at the next start: %s",
                  name, strerror(errno));
+}
+
+uint32_t store_host_seen(int dir)
+{
+    char text[24];
+    uint64_t n;
+    int fd = dir == -1 ? -1 : openat(dir, hosts, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t got = fd == -1 ? -1 : read(fd, text, sizeof text);
+    bool ok = got > 1 && text[got - 1] == '\n' &&
+              str_to_u64(str_make(text, (size_t)got - 1), SEEN_MAX, &n);
+    if (fd != -1 && !ok)
+        log_warn("state_dir: %s holds no number of hosts: passed over", hosts);
     fd_close(&fd);
+    return ok ? (uint32_t)n : 0;
+}
+
+void store_host_keep_seen(int dir, uint32_t n)
+{
+    char text[24];
+    int used = snprintf(text, sizeof text, "%u\n", n);
+    if (dir != -1 && !write_file(dir, hosts, str_make(text, (size_t)used)))
+        log_warn("state_dir: %s cannot be written: %s", hosts, strerror(errno));
 }

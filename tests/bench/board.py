@@ -120,13 +120,16 @@ def first(place, args):
 
 
 def streams(place, args):
-    """By doubling until it fails, and from there by halves of what lies between."""
-    def well(n):
+    """By doubling until it fails twice, and from there by halves of what lies between."""
+    def once(n):
         got = paced(place, n, 1.5)
         ok = not got["failed"] and got["replies"] > 0 and got["gap_us"]["max"] <= GAP_US
         print(f"board: {place.name}, {n} streams: {got['failed']} failed{' (' + got['why'] + ')' if got['why'] else ''}, "
               f"longest gap {got['gap_us']['max'] / 1000:.0f} ms", file=sys.stderr)
         return ok
+
+    def well(n):
+        return once(n) or once(n)
 
     good, bad, most = 0, None, room(args.most_streams)
     n = min(100, most)

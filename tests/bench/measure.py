@@ -6,7 +6,7 @@ import time
 
 from bench import PATH, Failed, load
 from machine import family, pss_kb
-from peers import Proxy, post
+from peers import JSON_1K, Proxy, post
 
 
 def measured(b, row, where, pids):
@@ -42,8 +42,11 @@ def held(b, p, streams, spec):
 def idle_mb(b, name, how):
     """QCC with two workers, each of which has served requests."""
     p = Proxy(b, name, how, workers=2 if name in ("qcc", "before") else 1)
+    b.behave(JSON_1K)
     for _ in range(16 if how == "named" else 0):
-        post(f"127.0.0.1:{p.port}", False, json.dumps({"model": "m", "messages": [], "max_tokens": 1}))
+        status, body = post(f"127.0.0.1:{p.port}", False, json.dumps({"model": "m", "messages": [], "max_tokens": 1}))
+        if status != 200:
+            raise Failed(f"{name} replies {status} {body[:300]!r}")
     time.sleep(0.3)
     value = pss_kb(family(p.p.pid)) / 1024
     p.stop()

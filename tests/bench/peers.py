@@ -1,8 +1,8 @@
 """The proxies that are measured: each function gives the command line of one for a listening port.
 
 How a proxy stands between client and upstream, `how`: "plain"; "tls" on both sides; "clients": TLS on their side alone;
-"named": the endpoint of QCC has a name, which libcurl resolves (the others resolve names at their start, so that it is
-an address to them)."""
+"named": the endpoint of QCC has a name, which it resolves anew from time to time (the others resolve names at their
+start, so that it is an address to them)."""
 import http.client
 import json
 import os

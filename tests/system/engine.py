@@ -130,8 +130,8 @@ class Engine:
 
 def script(name):
     """The text of a script as the link has it."""
-    text = (LUA / (name + ".lua")).read_text()
-    return text if name == "join" else (LUA / "enter.lua").read_text() + text
+    parts = ["ours", name] if name == "join" else ["ours", "enter", name]
+    return "".join((LUA / (part + ".lua")).read_text() for part in parts)
 
 
 class Session:
@@ -154,15 +154,15 @@ class Session:
         keys = [self.key(k) for k in ("m", "h", "l", *keys)]
         return self.client.ask("EVAL", script(name), len(keys), *keys, *args)
 
-    def join(self, *restated, keys=(), conn=None):
-        """restated: (number of the key, from 1, kind, fence or places)."""
+    def join(self, *restated, keys=(), conn=None, position=""):
+        """restated: (number of the key, from 1, kind, fence or places). position: the entry that was read last."""
         if conn is None:
             Session.conns += 1
             conn = Session.conns
         self.conn = conn
         flat = [x for key, kind, n in restated for x in (key + 3, kind, n)]
-        reply = self.run("join", keys, [self.print, self.host, conn, "name-" + self.host, "1.0", "d",
-                                        hashlib.md5(os.urandom(8)).hexdigest(), *flat])
+        reply = self.run("join", keys, [self.print, self.host, conn, self.lease, "name-" + self.host, "1.0", "d",
+                                        hashlib.md5(os.urandom(8)).hexdigest(), position, *flat])
         if reply[0] == b"OK":
             self.epoch = reply[3]
         return reply

@@ -133,8 +133,7 @@ static enum client_room conn_write(struct client *client, const struct iovec *io
         ptrdiff_t r = io_writev(&c->io, iov, n);
         if (r == IO_RESET)
             return CLIENT_GONE;
-        if (r > 0)
-            skip = (size_t)r;
+        skip = r > 0 ? (size_t)r : 0;
     }
     bool was_empty = c->out.len == 0;
     for (int i = 0; i < n; i++) {
@@ -443,14 +442,15 @@ static bool head_incomplete(struct conn *c, const char *p, size_t have, size_t s
     return true;
 }
 
-/* Sets the buffers' ceilings by the configuration in force, which may have changed since the last
- * request. */
+/* Sets the buffers' ceilings by the configuration in force, which a reload may have changed. */
 static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;
     buf_bound(&c->in, (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE);
     size_t out = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
                  2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
+    if (UNLIKELY(c->env->req->replica->nopenai)) /* their answers are given all at once */
+        out += 2 * (size_t)cf->limits.max_body_bytes + INTERPRETER_OUT_SLACK;
     buf_bound(&c->out, c->l->service->reply_max ? c->l->service->reply_max : out);
 }
 

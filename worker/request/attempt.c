@@ -296,7 +296,8 @@ static struct retry_out side_failed(struct req *r, const struct attempt_fault *f
     struct sel_others o = {0};
     if (r->choice.rows)
         o = select_others(r->choice.rows, r->choice.n, &sr, candidates_index(r->attempt.ep));
-    bool more = t && o.untried + o.circuit > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
+    /* one that is full is waited for as by any other request */
+    bool more = t && o.untried + o.circuit + o.full > 0 && r->attempt.begun < RETRY_BEGUN_MAX &&
                 (search || r->attempt.begun - r->attempt.unsent < rc.max_attempts) &&
                 req_ms_since(r, r->began) < RETRY_MAX_ELAPSED_MS;
     out.action = more ? RETRY_OTHER : RETRY_GIVE_UP;

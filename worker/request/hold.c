@@ -2,6 +2,7 @@
 
 #include "worker/evidence/answer.h"
 #include "worker/evidence/evidence.h"
+#include "worker/request/interpret.h"
 #include "worker/request/state/req.h"
 #include "worker/request/state/stream.h"
 
@@ -422,7 +423,7 @@ static bool is_typed(const struct req *r, const struct http_head *h, bool events
  * for. */
 static bool translated_head(struct req *r, const struct http_head *h)
 {
-    bool good = h->status == 200, stream = good && r->in.stream;
+    bool good = interpret_answers(h->status), stream = good && r->in.stream;
     r->reply.kind = !good ? REPLY_ERROR : stream ? REPLY_STREAM : REPLY_WHOLE;
     r->reply.length = -1;
     return forward_from_openai(&r->reply.head, h->status, h->reason, h->f, h->nf,

@@ -78,7 +78,7 @@ enum interpret_result interpret_event(struct req *r, const struct exchange_event
     *out = (struct interpret_out){.ev = *ev};
     if (r->attempt.told) /* what comes behind the message is not read */
         return ev->end ? event(out, STR(""), true) : INTERPRET_NOTHING;
-    if (r->reply.status != 200)
+    if (!interpret_answers(r->reply.status))
         return INTERPRET_EVENT;
     if (r->in.lists_models)
         return models(r, ev, out);

@@ -44,4 +44,10 @@ void interpret_watch(struct req *r);
  * silent. */
 bool interpret_has_content(const struct req *r);
 
+/* Whether a reply of such an endpoint may be an answer, by its status. */
+static inline bool interpret_answers(unsigned status)
+{
+    return status / 100 == 2 && status != 204 && status != 205;
+}
+
 #endif

@@ -3,21 +3,23 @@
 #include "common/ipc/ipc.h"
 #include "worker/http/http1.h"
 #include "worker/loop/uplink.h"
+#include "worker/shared/counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* MEM_SLACK, BODY_SLACK: beside what grows with the request's body. OUT_SLACK: of an event, beside
- * twice what a whole answer may have. */
-enum { MEM_SLACK = 1 << 20, BODY_SLACK = 64 << 10, KEPT_MAX = 16 << 20, OUT_SLACK = 32 << 20 };
+/* MEM_SLACK, BODY_SLACK: beside what grows with the request's body. */
+enum { MEM_SLACK = 1 << 20, BODY_SLACK = 64 << 10, KEPT_MAX = 16 << 20 };
 
 /* What the buffer of a worker's events keeps between two of them. */
 enum { OUT_IDLE = 64 << 10 };
 
-void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink)
+void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink,
+                          struct counters *counters)
 {
     env->uplink = uplink;
+    env->counters = counters;
     env->learnt = (struct dialect_table){0};
     buf_init(&env->out, UINT32_MAX);
 }
@@ -28,9 +30,9 @@ void interpreter_env_free(struct interpreter_env *env)
     buf_free(&env->out);
 }
 
-void interpreter_init(struct interpreter *i, struct interpreter_env *env)
+void interpreter_init(struct interpreter *i, struct interpreter_env *env, uint64_t held_max)
 {
-    *i = (struct interpreter){.env = env};
+    *i = (struct interpreter){.env = env, .held_max = held_max};
     arena_init(&i->mem, MEM_SLACK);
     arena_init(&i->kept, KEPT_MAX);
     buf_init(&i->body, BODY_SLACK);
@@ -48,6 +50,8 @@ void interpreter_sent(struct interpreter *i)
 {
     buf_free(&i->body);
     arena_free(&i->mem);
+    i->env->counters->buffered -= i->held;
+    i->held = 0;
 }
 
 void interpreter_free(struct interpreter *i)
@@ -57,6 +61,16 @@ void interpreter_free(struct interpreter *i)
 }
 
 /* ---- the request */
+
+/* Counts what the translation takes as held. False: more than may be is held. */
+static bool hold(struct interpreter *i)
+{
+    uint64_t *all = &i->env->counters->buffered, n = i->mem.used + i->body.cap;
+    i->no_room = n > i->held_max - (*all < i->held_max ? *all : i->held_max);
+    i->held = i->no_room ? 0 : n;
+    *all += i->held;
+    return !i->no_room;
+}
 
 enum openai_made interpreter_request(struct interpreter *i, const struct conf_endpoint *ce,
                                      uint32_t endpoint, struct str model, struct str body,
@@ -79,7 +93,15 @@ enum openai_made interpreter_request(struct interpreter *i, const struct conf_en
     };
     arena_init(&i->mem, 8 * body.n + MEM_SLACK);
     buf_init(&i->body, 3 * body.n + BODY_SLACK);
-    return openai_request(body, &o, &i->mem, &i->body, &i->ctx, &i->fault);
+    i->fault = NULL;
+    i->no_room = i->env->counters->buffered + body.n / 2 > i->held_max;
+    if (i->no_room) /* what comes of it is hardly shorter: it is not made in vain */
+        return OPENAI_NO_ROOM;
+    enum openai_made made = openai_request(body, &o, &i->mem, &i->body, &i->ctx, &i->fault);
+    if (made != OPENAI_MADE || hold(i))
+        return made;
+    interpreter_sent(i);
+    return OPENAI_NO_ROOM;
 }
 
 /* Tells the other workers what is kept of what was learnt. */
@@ -169,7 +191,7 @@ bool interpreter_begin(struct interpreter *i, const struct http_head *h, uint64_
     const struct http_field *type = http1_field(h, HDR_CONTENT_TYPE);
     const struct http_field *coding = http1_field(h, HDR_CONTENT_ENCODING);
     i->alien_coding = coding && !str_eq_nocase(coding->value, STR("identity"));
-    buf_bound(&i->env->out, 2 * most + OUT_SLACK);
+    buf_bound(&i->env->out, 2 * most + INTERPRETER_OUT_SLACK);
     i->reply = keep_context(i) ? openai_reply_new(&i->kept, &i->ctx, seed, most) : NULL;
     if (i->reply) {
         openai_reply_secret(i->reply, i->key);

@@ -17,13 +17,18 @@
 #include "worker/dialect/reply/openai_reply.h"
 #include "worker/upstream/forward.h"
 
+struct counters;
 struct ipc_learnt;
 struct uplink;
+
+/* Bytes of what comes out of one event at most, beside twice what a whole answer may have. */
+enum { INTERPRETER_OUT_SLACK = 32 << 20 };
 
 /* What the interpreters of a worker share. */
 struct interpreter_env {
     struct dialect_table learnt; /* since the configuration came into force */
     struct uplink *uplink;       /* what is learnt is told to the other workers */
+    struct counters *counters;   /* translated requests are among the bodies held */
     struct buf out;              /* what the event at hand brings; empty between two events */
 };
 
@@ -32,6 +37,8 @@ struct interpreter {
     struct arena mem;           /* of the request's translation */
     struct arena kept;          /* ctx's texts, once a reply is translated */
     struct buf body;            /* the translated request */
+    uint64_t held, held_max;    /* bytes of mem and body counted as held, and of all that are */
+    bool no_room;               /* it was not made for want of room among the bodies held */
     struct dialect_context ctx; /* of the request that was last made */
     struct dialect_learnt learnt;
     uint32_t endpoint; /* of `learnt`: id_hash; 0: none yet */
@@ -55,7 +62,8 @@ struct interpreted {
 };
 
 /* An empty table and buffer, which allocate nothing. */
-void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink);
+void interpreter_env_init(struct interpreter_env *env, struct uplink *uplink,
+                          struct counters *counters);
 
 /* LEARNT: what some worker has learnt, perhaps this one. */
 void interpreter_on_learnt(struct interpreter_env *env, const struct ipc_learnt *m);
@@ -63,7 +71,9 @@ void interpreter_on_learnt(struct interpreter_env *env, const struct ipc_learnt 
 /* Forgets what was learnt: at a reload, and with the buffer at the end. */
 void interpreter_env_free(struct interpreter_env *env);
 
-void interpreter_init(struct interpreter *i, struct interpreter_env *env);
+/* Allocates nothing yet. held_max: limits.max_buffered_bytes, among which the translated request
+ * counts. */
+void interpreter_init(struct interpreter *i, struct interpreter_env *env, uint64_t held_max);
 
 /* Frees the translated request, which is sent and will not be sent again. */
 void interpreter_sent(struct interpreter *i);
@@ -73,7 +83,7 @@ void interpreter_free(struct interpreter *i);
 
 /* Translates a body for the endpoint, into i->body. endpoint: its id_hash; model: name to send,
  * which outlives i; estimate: tokens of the request. FAULTY, SERVER_TOOL: i->fault is for the
- * client. */
+ * client. NO_ROOM: i->no_room tells whether held_max is why. */
 enum openai_made interpreter_request(struct interpreter *i, const struct conf_endpoint *ce,
                                      uint32_t endpoint, struct str model, struct str body,
                                      uint64_t estimate) MUST_CHECK;

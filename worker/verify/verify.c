@@ -10,8 +10,10 @@
 #include "worker/json/json_find.h"
 #include "worker/http/sse.h"
 #include "worker/loop/deadline.h"
+#include "worker/upstream/decode.h"
 #include "worker/upstream/exchange.h"
 #include "worker/verify/list_reply.h"
+#include "worker/verify/verify_answer.h"
 #include "worker/verify/verify_model.h"
 #include "common/conf/conf.h"
 #include "worker/loop/turn.h"
@@ -25,7 +27,6 @@
 
 enum {
     CODE_LEN = 6,
-    BODY_MAX = 256 << 10, /* bytes of a reply, which should have CODE_LEN characters of text */
     MEM_MAX = 1 << 20,
     SEND_MAX = 64 << 10,
     THINKER_TOKENS = 4096 /* for models that think before they reply, asked or not */
@@ -54,6 +55,8 @@ struct verify {
     struct exchange exchange;
     struct deadline deadline; /* of the wait for a place; then of the whole verification */
     struct buf send, body;
+    struct decode *decode;          /* of a reply that came compressed; NULL: none */
+    bool unread;                    /* JSON by its head, in a coding that is not read */
     struct buf asked;               /* the question, until it is answered */
     struct interpreter interpreter; /* of an endpoint that speaks OpenAI's protocol */
     struct arena mem;
@@ -73,6 +76,7 @@ static void verify_free(struct dead *d)
     arena_free(&v->mem);
     buf_free(&v->send);
     buf_free(&v->body);
+    decode_free(v->decode);
     interpreter_free(&v->interpreter);
     buf_free(&v->asked);
     ep_unref(v->ep);
@@ -197,39 +201,6 @@ static void end_by_reply(struct verify *v, enum evidence_kind kind, struct str b
 
 /* ---- the reply */
 
-/* Appends the text of a stream's line, if it has any. False: over the buffer's ceiling. */
-static bool add_piece(struct buf *text, struct str line)
-{
-    static const struct json_want want[] = {{.name = STR_LIT("delta"), .inner = STR_LIT("text")}};
-    struct json_hit hit[1] = {0};
-    if (!str_starts(line, STR("data:")))
-        return true;
-    struct str json = str_trim(str_make(line.p + 5, line.n - 5));
-    return !json_find(json, want, hit, 1) || hit[0].kind != JSON_IS_STRING ||
-           buf_str(text, hit[0].raw);
-}
-
-bool verify_answered(struct str body, struct str code)
-{
-    struct str t = str_trim(body);
-    if (!str_starts(t, STR("event:")) && !str_starts(t, STR("data:")) && !str_starts(t, STR(":")))
-        return str_find(body, code) >= 0;
-    struct buf text;
-    buf_init(&text, BODY_MAX);
-    bool fits = true;
-    while (t.n && fits) {
-        const char *lf = memchr(t.p, '\n', t.n);
-        size_t n = lf ? (size_t)(lf - t.p) : t.n;
-        fits = add_piece(&text, str_make(t.p, n));
-        n += lf != NULL;
-        t.p += n;
-        t.n -= n;
-    }
-    bool found = str_find(buf_view(&text), code) >= 0;
-    buf_free(&text);
-    return found;
-}
-
 static void judge_list(struct verify *v)
 {
     struct buf models;
@@ -262,6 +233,10 @@ static void judge(struct verify *v)
         end_by_reply(v, EVIDENCE_BAD_200, body);
         return;
     }
+    if (v->unread) { /* the reply to a request would be a success */
+        end(v, &good, NET_NONE, "");
+        return;
+    }
     struct sse s;
     sse_init(&s);
     for (size_t at = 0; at < body.n;)
@@ -287,7 +262,7 @@ static void judge(struct verify *v)
 static bool on_translated(struct verify *v, const struct exchange_event *ev)
 {
     uint64_t seed = rnd_next(&v->env->rnd);
-    if (ev->head && !interpreter_begin(&v->interpreter, ev->head, seed, BODY_MAX)) {
+    if (ev->head && !interpreter_begin(&v->interpreter, ev->head, seed, VERIFY_REPLY_MAX)) {
         end_by_net(v, NET_LOCAL, "out of memory");
         return false;
     }
@@ -304,13 +279,9 @@ static bool on_translated(struct verify *v, const struct exchange_event *ev)
     return false;
 }
 
-static bool on_event(struct exchange *x, const struct exchange_event *ev)
+/* Takes a piece of the reply as it is read. Returns whether more of it is wanted. */
+static bool take(struct verify *v, const struct exchange_event *ev)
 {
-    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
-    if (ev->head) {
-        v->status = ev->head->status;
-        v->nf = forward_keep(&v->mem, ev->head, &v->f);
-    }
     if (translated(v) && v->status == 200 && !v->head_only && !v->list)
         return on_translated(v, ev);
     /* A longer reply is no answer to the question; the bytes so far decide. */
@@ -319,6 +290,56 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
         return true;
     judge(v);
     return false;
+}
+
+/* Prepares for a reply that came compressed although nobody asked for that. False: no memory. */
+static bool begin_coding(struct verify *v, struct http_head *h)
+{
+    enum coding c = decode_coding(h);
+    const struct http_field *type = http1_field(h, HDR_CONTENT_TYPE);
+    v->unread =
+        c == CODING_OTHER && type && str_starts_nocase(type->value, STR("application/json"));
+    if ((c == CODING_GZIP || c == CODING_DEFLATE) && h->body != BODY_NONE)
+        v->decode = decode_new(c, h, false, 0);
+    return v->decode || c == CODING_NONE || c == CODING_OTHER || h->body == BODY_NONE;
+}
+
+/* Takes the inflated pieces of an event. head: of the first one, else NULL. */
+static bool take_decoded(struct verify *v, const struct exchange_event *ev)
+{
+    struct decode *d = v->decode;
+    const struct http_head *head = ev->head;
+    enum decode_result res = DECODE_NO_ROOM;
+    struct exchange_event piece;
+    for (bool taken = decode_take(d, ev); taken; head = NULL) {
+        res = decode_next(d, &piece);
+        if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM)
+            break;
+        piece.head = head;
+        if ((res == DECODE_PIECE_OUT || head) && !take(v, &piece))
+            return false;
+        if (res == DECODE_NEED_MORE)
+            return true;
+    }
+    if (res == DECODE_DAMAGED)
+        end_by_net(v, NET_GARBAGE, "the reply is not what content-encoding says");
+    else
+        end_by_net(v, NET_LOCAL, "out of memory");
+    return false;
+}
+
+static bool on_event(struct exchange *x, const struct exchange_event *ev)
+{
+    struct verify *v = CONTAINER_OF(x, struct verify, exchange);
+    if (ev->head && !begin_coding(v, v->env->exchange_env->head)) {
+        end_by_net(v, NET_LOCAL, "out of memory");
+        return false;
+    }
+    if (ev->head) {
+        v->status = ev->head->status;
+        v->nf = forward_keep(&v->mem, ev->head, &v->f);
+    }
+    return v->decode ? take_decoded(v, ev) : take(v, ev);
 }
 
 static void on_failed(struct exchange *x, enum net_fault why)
@@ -424,6 +445,9 @@ static void ask_due(struct verify *v)
     buf_drop(&v->body, v->body.len);
     arena_free(&v->mem);
     arena_init(&v->mem, MEM_MAX);
+    decode_free(v->decode);
+    v->decode = NULL;
+    v->unread = false;
     v->status = 0;
     v->f = NULL;
     v->nf = 0;
@@ -532,9 +556,9 @@ void verify_begin(struct req_env *env, const struct ipc_verify *m)
     make_code(env, v->code);
     buf_init(&v->send, SEND_MAX);
     v->list = m->list;
-    buf_init(&v->body, v->list ? LIST_REPLY_MAX : BODY_MAX);
+    buf_init(&v->body, v->list ? LIST_REPLY_MAX : VERIFY_REPLY_MAX);
     buf_init(&v->asked, SEND_MAX / 2);
-    interpreter_init(&v->interpreter, env->interpreters);
+    interpreter_init(&v->interpreter, env->interpreters, UINT64_MAX);
     arena_init(&v->mem, MEM_MAX);
     list_push_back(&env->verifications, &v->node);
     deadline_init(&v->deadline, env->loop, on_deadline);

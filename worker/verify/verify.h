@@ -5,7 +5,6 @@
 #ifndef QCC_WORKER_VERIFY_VERIFY_H
 #define QCC_WORKER_VERIFY_VERIFY_H
 
-#include "common/base/str.h"
 #include "common/ipc/ipc.h"
 
 struct req_env;
@@ -22,9 +21,5 @@ void verify_wake_waiting(struct req_env *env);
 
 /* Ends all verifications without VERDICT: the worker ends. */
 void verify_stop(struct req_env *env);
-
-/* Whether a reply with status 200 has the code: in a JSON message, or in the joined text of an
- * event stream. */
-bool verify_answered(struct str body, struct str code);
 
 #endif

@@ -237,8 +237,14 @@ bool url_listen(struct str s, char **out, bool *local, struct err *e)
     }
     const char *colon = memrchr(s.p, ':', s.n);
     uint16_t port;
+    uint64_t alone;
+    if (!colon && str_to_u64(s, UINT16_MAX, &alone) && alone)
+        return err_set(e,
+                       "must be HOST:PORT, [IPv6]:PORT or unix:/PATH; did you mean "
+                       "127.0.0.1:%llu?",
+                       (unsigned long long)alone);
     if (!colon)
-        return err_set(e, "must be HOST:PORT, [IPv6]:PORT or unix:/PATH");
+        return err_set(e, "must be HOST:PORT, [IPv6]:PORT or unix:/PATH, like 127.0.0.1:7860");
     struct str host = str_make(s.p, (size_t)(colon - s.p));
     if (!port_parse(str_make(colon + 1, s.n - host.n - 1), &port, e))
         return false;

@@ -43,8 +43,9 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
                     : idle < spare && !back && !b->refused && !b->wanted ? spare - idle
                                                                          : 0;
     need = least(need, b->limit > b->have ? b->limit - b->have : 0);
-    if (!back && !need)
+    if (!back && !need && !b->restate)
         return false;
+    b->restate = false;
     b->have -= back;
     b->over -= least(back, b->over);
     b->calling = true;
@@ -82,6 +83,11 @@ void shared_block_wanted(struct shared_block *b)
     b->retry_ms = 0;
 }
 
+void shared_block_restate(struct shared_block *b)
+{
+    b->restate = true;
+}
+
 void shared_block_lost(struct shared_block *b)
 {
     b->calling = false;
@@ -91,7 +97,7 @@ struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, 
 {
     uint32_t share = most(1, b->limit / (2 * (uint32_t)most(1, (uint32_t)hosts)));
     b->have = in_use;
-    b->wanted = b->refused = false;
+    b->wanted = b->refused = b->restate = false;
     b->idle_since_ms = b->retry_ms = 0;
     b->over = 0;
     b->calling = b->limit;
@@ -104,6 +110,5 @@ uint32_t shared_block_usable(const struct shared_block *b, size_t hosts, int64_t
     if (beat_ms && now_ms - beat_ms < lease_ms)
         return b->have - b->over;
     uint32_t share = most(1, b->limit / (uint32_t)most(1, (uint32_t)hosts));
-    /* never connected: what a single host has */
-    return beat_ms ? share : b->limit;
+    return share;
 }

@@ -20,6 +20,7 @@ struct shared_block {
     uint32_t over;         /* of those, what all hosts have above the limit: not lent again */
     bool wanted;           /* another host waits: nothing is kept idle */
     bool refused;          /* the last call got less than it wanted */
+    bool restate;          /* the engine has lost what it knew of the block */
     int64_t retry_ms;      /* no call before, where requests wait; 0: at once */
     int64_t idle_since_ms; /* since when more is idle than is kept; 0: not so */
 };
@@ -46,6 +47,9 @@ void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, u
 /* The engine has told that another host waits, or has given places back. */
 void shared_block_wanted(struct shared_block *b);
 
+/* The engine has lost what it knew of the block: the next call is due, which states it again. */
+void shared_block_restate(struct shared_block *b);
+
 /* The session has ended: the call under way gets no answer. */
 void shared_block_lost(struct shared_block *b);
 
@@ -54,8 +58,9 @@ void shared_block_lost(struct shared_block *b);
 struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, size_t hosts);
 
 /* The places that may be lent to requests now. beat_ms: when the last beat that the engine has
- * acknowledged was sent; hosts: those last seen. After a lease without one the host has its share,
- * so that all together stay within the limit while there are no more hosts than that. */
+ * acknowledged was sent; 0: there was none. hosts: those last seen; 0: no other host ever was, and
+ * this one is alone. After a lease without a beat the host has its share, so that all together stay
+ * within the limit while there are no more hosts than that. */
 uint32_t shared_block_usable(const struct shared_block *b, size_t hosts, int64_t beat_ms,
                              int64_t lease_ms, int64_t now_ms);
 

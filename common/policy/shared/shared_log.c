@@ -7,6 +7,24 @@ static void copy(char *out, struct str s)
     out[s.n] = '\0';
 }
 
+bool shared_log_entry(struct str s)
+{
+    const char *dash = s.n ? memchr(s.p, '-', s.n) : NULL;
+    uint64_t v;
+    size_t n = dash ? (size_t)(dash - s.p) : 0;
+    return dash && s.n <= SHARED_ENTRY_MAX && str_to_u64(str_make(s.p, n), UINT64_MAX, &v) &&
+           str_to_u64(str_make(dash + 1, s.n - n - 1), UINT64_MAX, &v);
+}
+
+/* Whether s is an epoch: letters and digits. */
+static bool shared_log_epoch(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!ascii_digit(s.p[i]) && (ascii_lower(s.p[i]) < 'a' || ascii_lower(s.p[i]) > 'z'))
+            return false;
+    return s.n > 0 && s.n <= SHARED_EPOCH_MAX;
+}
+
 enum shared_resync shared_log_resume(const struct shared_log *l, struct str epoch, uint64_t found,
                                      uint64_t joined)
 {
@@ -22,7 +40,7 @@ enum shared_resync shared_log_resume(const struct shared_log *l, struct str epoc
 
 bool shared_log_begin(struct shared_log *l, struct str epoch, struct str entry, uint64_t n)
 {
-    if (epoch.n == 0 || epoch.n > SHARED_EPOCH_MAX || entry.n > SHARED_ENTRY_MAX)
+    if (!shared_log_epoch(epoch) || (entry.n && !shared_log_entry(entry)))
         return false;
     copy(l->epoch, epoch);
     copy(l->entry, entry);
@@ -32,7 +50,7 @@ bool shared_log_begin(struct shared_log *l, struct str epoch, struct str entry, 
 
 enum shared_resync shared_log_next(struct shared_log *l, struct str entry, uint64_t n)
 {
-    if (entry.n > SHARED_ENTRY_MAX || n != l->n + 1)
+    if (!shared_log_entry(entry) || n != l->n + 1)
         return SHARED_RESYNC_GAP;
     copy(l->entry, entry);
     l->n = n;

@@ -25,13 +25,17 @@ enum shared_resync {
     SHARED_RESYNC__COUNT
 };
 
+/* Whether s is the id of an entry: MS-SEQ. */
+bool shared_log_entry(struct str s);
+
 /* After a join: whether the log may be read on from here. epoch: of the data joined. found: the
  * number that the entry l->entry has now; 0: there is no such entry. joined: the number of the log
  * at the join. */
 enum shared_resync shared_log_resume(const struct shared_log *l, struct str epoch, uint64_t found,
                                      uint64_t joined);
 
-/* Begins at a number and entry, after all was read. False: a text is over its bound. */
+/* Begins at a number and entry, after all was read. entry: empty for none. False: one of the texts
+ * is none, or over its bound. */
 bool shared_log_begin(struct shared_log *l, struct str epoch, struct str entry,
                       uint64_t n) MUST_CHECK;
 

@@ -8,7 +8,7 @@ local function make_room(key)
     local all = redis.call('HGETALL', key)
     local oldest, at = nil, nil
     for i = 1, #all, 2 do
-        local used = struct.unpack('>I4', all[i + 1], 9)
+        local used = #all[i + 1] == 12 and struct.unpack('>I4', all[i + 1], 9) or 0
         if used + ttl <= now_s then
             redis.call('HDEL', key, all[i])
         elseif not at or used < at then
@@ -22,7 +22,11 @@ for i = 7, #ARGV, 2 do
     local key, r = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
     local field, from, to = string.sub(r, 1, 16), string.sub(r, 17, 24), string.sub(r, 25, 32)
     local used = math.min(struct.unpack('>I4', r, 33), now_s)
-    local old = redis.call('HGET', key, field)
+    local old = redis.pcall('HGET', key, field)
+    if type(old) == 'table' then
+        owned(key)
+        old = false
+    end
     local had, last = none, 0
     if old and #old == 12 then
         had, last = string.sub(old, 1, 8), math.min(struct.unpack('>I4', old, 9), now_s)

@@ -2,6 +2,7 @@
 -- and its CID.
 for i = 4, #KEYS do
     local kind, cid = ARGV[2 * i - 3], ARGV[2 * i - 2]
+    owned(KEYS[i])
     if kind == 'c' then
         if redis.call('HDEL', KEYS[i], host, 'w:' .. host) > 0 then tell('p', cid) end
     else

@@ -3,12 +3,21 @@
 -- whether it was taken, and what is stored now.
 local none = {closed = true, out = true, ok = true}
 local key, cid
+local function store(group, stamp, value)
+    redis.call('HSET', key, group, int(stamp) .. ' ' .. value)
+    redis.call('PEXPIRE', key, 30 * 86400000)
+    tell('g', cid .. ' ' .. group .. ' ' .. int(stamp) .. ' ' .. value)
+    return true
+end
 local function stored(group)
-    local v = redis.call('HGET', key, group)
-    if not v then return 0, nil end
-    local stamp, value = string.match(v, '^(%d+) (.*)$')
-    -- a stamp ahead of the clock (set back, or another master) counts as now
-    return math.min(tonumber(stamp), now), value
+    local stamp, value = group_of(key, group)
+    local at = tonumber(stamp or 0)
+    -- a stamp ahead of the clock (set back, or another master) counts as now, from now on
+    if at > now then
+        at = now
+        store(group, at, value)
+    end
+    return at, value
 end
 local function word(value) return value and string.match(value, '^%S*') end
 -- Whether something is in force: an open breaker, a queue entry, a refused key.
@@ -21,18 +30,10 @@ end
 local function fenced(kind, fence)
     return fence ~= '0' and redis.call('HGET', key, kind) == host .. ' ' .. conn .. ' ' .. fence
 end
-local function store(group, stamp, value)
-    redis.call('HSET', key, group, int(stamp) .. ' ' .. value)
-    redis.call('PEXPIRE', key, 30 * 86400000)
-    tell('g', cid .. ' ' .. group .. ' ' .. int(stamp) .. ' ' .. value)
-    return true
-end
 local function void_before(stamp)
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
-        if string.match(all[i], '^[bcxqk]') and math.min(tonumber(string.match(all[i + 1], '^%d+')), now) <= stamp then
-            redis.call('HDEL', key, all[i])
-        end
+        if string.match(all[i], '^[bcxqk]') and stored(all[i]) <= stamp then redis.call('HDEL', key, all[i]) end
     end
 end
 local function put_operator(group, stamp, value, how)
@@ -86,8 +87,9 @@ local function room(group)
     if redis.call('HEXISTS', key, group) == 1 or redis.call('HLEN', key) < 384 then return true end
     local all, freed = redis.call('HGETALL', key), false
     for i = 1, #all, 2 do
-        local kind, value = string.match(all[i], '^([bcx]):'), string.match(all[i + 1], '^%d+ (.*)$') or ''
-        local a, b = string.match(value, '^(%d+) ?(%d*)')
+        local kind = string.match(all[i], '^([bcx]):')
+        local _, value = group_of(key, all[i])
+        local a, b = string.match(value or '', '^(%d+) ?(%d*)')
         if (kind == 'b' and not in_force(value)) or
             (kind and kind ~= 'b' and (tonumber(a) or 0) <= now and (kind == 'x' or (tonumber(b) or 0) <= now)) then
             redis.call('HDEL', key, all[i])
@@ -102,9 +104,18 @@ local function release(kind, fence)
     tell('f', cid .. ' ' .. kind)
     return true
 end
+-- What the answer shows: a group, or after its end who has the lease.
+local function shown(group)
+    if string.sub(group, 1, 1) == '-' then
+        return string.match(redis.call('HGET', key, string.sub(group, 2)) or '', '^(%x+) ') or ''
+    end
+    local stamp, value = group_of(key, group)
+    return stamp and stamp .. ' ' .. value or ''
+end
 local replies = {}
 for i = 5, #ARGV, 6 do
     key, cid = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
+    owned(key)
     local group, fence, value = ARGV[i + 2], ARGV[i + 4], ARGV[i + 5]
     local stamp, how = string.match(ARGV[i + 3], '^(%d+)(%a)$')
     stamp = math.min(tonumber(stamp or 0), now)
@@ -130,6 +141,6 @@ for i = 5, #ARGV, 6 do
         taken = stamp > stored('s') and store('s', stamp, value)
     end
     replies[#replies + 1] = taken and '1' or '0'
-    replies[#replies + 1] = redis.call('HGET', key, group) or ''
+    replies[#replies + 1] = shown(group)
 end
 return done(replies)

@@ -129,14 +129,12 @@ static void put_attempts(struct doc *d, sqlite3_stmt *st)
     doc_text(d, "attempts");
     doc_array(d, any ? t.attempts : 0);
     for (unsigned i = 0; any && i < t.attempts && trail_attempt(&t, &a); i++) {
-        doc_map(d, 10);
+        doc_map(d, 9);
         doc_kv_str(d, "endpoint", a.endpoint);
         doc_kv_text(d, "class", outcome_name(a.cls));
         doc_kv_text(d, "fault", fault_name(a.fault));
         doc_kv_text(d, "scope", scope_name(a.scope));
         put_text(d, "reason", a.reason);
-        doc_text(d, "said"); /* never stored */
-        doc_nil(d);
         put_unless(d, "status", a.status, 0);
         doc_kv_int(d, "at_ms", a.at_ms);
         doc_kv_int(d, "ms", a.ms);

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* So that a number in the engine that is none does not become this host's. */
+#define CONN_MAX UINT64_C(999999999999999)
+
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -293,10 +296,12 @@ void peers_link_started(struct peers *p)
     buf_free(&sentinels);
 }
 
-void peers_link_ended(struct peers *p)
+void peers_link_ended(struct peers *p, bool told)
 {
     p->linked = false;
-    if (p->on)
+    if (p->on && told)
+        peers_enter(p, LINK_CONNECTING, STR("the link was stopped"));
+    else if (p->on)
         peers_enter(p, LINK_LOST, STR("the link has ended"));
     peers_lost(p);
 }
@@ -355,6 +360,7 @@ static void host_came_or_went(struct peers *p)
         if (!shared_hosts_find(&p->beat, str_c(p->hosts.v[i].id)))
             log_info("cluster: host %s has gone", p->hosts.v[i].name);
     p->hosts = p->beat;
+    p->seen = (uint32_t)p->hosts.n;
 }
 
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
@@ -371,6 +377,7 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
         p->marks_due = p->shares & 1u << SHARE_ENDPOINTS;
     }
     peers_groups_joined(p, now);
+    peers_leases_end(p);
     (void)!shared_log_begin(&p->at, m->epoch, m->entry, m->n);
     p->figures.groups_in = 0;
     if (m->resync == SHARED_RESYNC_NONE)
@@ -384,13 +391,8 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
     p->marks_at = 0;
     for (size_t i = 0; m->resync == SHARED_RESYNC_EPOCH && i < p->n; i++) {
         struct peers_endpoint *e = &p->v[i];
-        e->sent = (struct shared_view){0};
-        e->stamp_b = e->stamp_q = e->stamp_k = e->model_ms = 0;
         e->trial.by[0] = e->verify.by[0] = '\0';
-        peers_cells_anew(e);
-        struct health_endpoint *h = health_by_id(p->env.health, str_c(e->name));
-        if (h)
-            h->share_due = p->env.health->share_due = true;
+        peers_endpoint_anew(p, e);
     }
 }
 
@@ -401,8 +403,8 @@ static void on_stale(struct peers *p, const struct ipc_link_stale *m)
 {
     uint64_t r;
     p->figures.stale++;
-    if (m->conn <= p->conn)
-        return; /* a command that came late */
+    if (m->conn <= p->conn || m->conn > CONN_MAX)
+        return; /* a command that came late, or no session's number */
     p->conn = m->conn;
     if (!p->joined)
         return;
@@ -439,6 +441,7 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     struct ipc_link_leased leased;
     struct ipc_link_got got;
     struct ipc_link_wanted wanted;
+    struct ipc_link_damaged damaged;
     if (!p->on)
         return true; /* it ends */
     if (f->id == IPC_LINK_READY && ipc_get_link_ready(f, &ready))
@@ -466,6 +469,8 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
         peers_on_got(p, &got, now);
     else if (f->id == IPC_LINK_WANTED && ipc_get_link_wanted(f, &wanted))
         peers_on_wanted(p, &wanted, now);
+    else if (f->id == IPC_LINK_DAMAGED && ipc_get_link_damaged(f, &damaged))
+        peers_on_damaged(p, &damaged, now);
     else
         return err_set(e, "it sent a malformed %s", ipc_name(f->id));
     return true;

@@ -17,6 +17,7 @@
 #include "common/policy/shared/shared_clock.h"
 #include "common/policy/shared/shared_group.h"
 #include "common/policy/shared/shared_hosts.h"
+#include "common/policy/shared/shared_line.h"
 #include "common/policy/shared/shared_log.h"
 #include "common/policy/shared/shared_state.h"
 #include "common/secret/cluster_keys.h"
@@ -137,6 +138,7 @@ struct peers {
     size_t n;
     uint32_t *by_cid, *by_id;        /* indices of v */
     struct shared_hosts hosts, beat; /* known; those of the beat that is being read */
+    uint32_t seen;                   /* hosts last seen, also by an earlier run; 0: none */
     struct shared_log at;
     struct shared_clock clock;
     bool joined; /* a session of this process has begun */
@@ -146,9 +148,8 @@ struct peers {
     bool up;
     enum link_state state;
     int64_t since_ms; /* since when, CLOCK_REALTIME */
-    int64_t said_ms;  /* when the state was last logged, CLOCK_BOOTTIME; 0: never */
-    enum link_state said;
-    bool warned; /* of the engine's maxmemory-policy */
+    struct shared_line said, damaged, unread; /* of the state; of keys, of groups of the engine */
+    bool warned;                              /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
     int64_t joining_ms; /* a join that states the places in use is under way until then */
@@ -179,8 +180,8 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
 
 /* The link runs: it is given its configuration. */
 void peers_link_started(struct peers *p);
-/* The link has ended: the engine counts as lost. */
-void peers_link_ended(struct peers *p);
+/* The link has ended. told: it was asked to; else the engine counts as lost. */
+void peers_link_ended(struct peers *p, bool told);
 /* A frame of the link. False: it violates the protocol. */
 bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e) MUST_CHECK;
 
@@ -240,6 +241,10 @@ void peers_enter(struct peers *p, enum link_state state, struct str why);
 /* What is held by a session ends with it, unless the next one restates it. */
 void peers_lost(struct peers *p);
 void peers_on_state(struct peers *p, const struct ipc_link_state *m);
+/* The engine has lost what a key held. */
+void peers_on_damaged(struct peers *p, const struct ipc_link_damaged *m, int64_t now_ms);
+/* What is known of the endpoint is to be told anew: the engine has lost it. */
+void peers_endpoint_anew(struct peers *p, struct peers_endpoint *pe);
 /* All is read anew. */
 void peers_resync(struct peers *p, enum shared_resync why);
 /* Keeps who has a lease, as the engine has it. False: the group is no lease. */
@@ -309,6 +314,9 @@ void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
 /* A session has begun, in which the leases were restated. kept: whether each still was this host's,
  * '1' or '0', in the order of the endpoints, among those of places. */
 void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms);
+/* Then, once the verdicts were told again: leases that were being given back are given back again. A
+ * lease that ended before its verdict came would be another host's, for what has been tried. */
+void peers_leases_end(struct peers *p);
 void peers_leases_turn(struct peers *p, int64_t now_ms);
 /* When peers_leases_turn must be called at the latest. */
 int64_t peers_leases_next(const struct peers *p);

@@ -441,6 +441,31 @@ static bool read_group(const struct ipc_link_group *m, int64_t engine_ms, struct
            shared_group_parse(m->group, str_c(none[kind]), engine_ms, g);
 }
 
+/* A state that this version cannot read is passed over, and said so. */
+static void say_unread(struct peers *p, const struct ipc_link_group *m,
+                       const struct health_endpoint *e, int64_t now_ms)
+{
+    bool known = m->group.n && m->text.n && memchr("wkbqcx", m->group.p[0], 6);
+    if (known && shared_line_due(&p->unread, 0, true, now_ms))
+        log_warn("cluster: the engine holds a state of endpoint %s that is none (group %c): passed "
+                 "over",
+                 e->name, m->group.p[0]);
+}
+
+void peers_endpoint_anew(struct peers *p, struct peers_endpoint *pe)
+{
+    struct health_endpoint *e = health_by_id(p->env.health, str_c(pe->name));
+    pe->sent = (struct shared_view){0};
+    pe->stamp_b = pe->stamp_q = pe->stamp_k = pe->model_ms = 0;
+    peers_cells_anew(pe);
+    if (e)
+        e->share_due = p->env.health->share_due = true;
+    if (e && p->shares & 1u << SHARE_ENDPOINTS) {
+        p->marks_due = true;
+        p->marks_at = 0;
+    }
+}
+
 void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now_ms)
 {
     struct peers_endpoint *pe = peers_by_cid(p, m->cid);
@@ -449,8 +474,12 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
     struct shared_group g;
     if (pe && peers_on_held(pe, m))
         return;
-    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS) || !read_group(m, engine, &g))
+    if (!e || !(p->shares & 1u << SHARE_ENDPOINTS))
         return;
+    if (!read_group(m, engine, &g)) {
+        say_unread(p, m, e, now_ms);
+        return;
+    }
     keep_stamp(pe, &g, stamp);
     bool cell = g.of && g.kind != SHARED_MARK;
     if (cell)

@@ -360,8 +360,6 @@ void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms)
             if (l->fence) {
                 if (at >= kept.n || kept.p[at] != '1')
                     *l = (struct peers_lease){.wait_ms = now_ms};
-                else if (l->ending)
-                    release(p, pe, k);
                 at++;
             }
             /* another host may have the lease of what was lent meanwhile */
@@ -369,5 +367,15 @@ void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms)
                 health_trial_recall(p->env.health, e, family_of(pe, k));
         }
         at += pe->stated > 0;
+    }
+}
+
+void peers_leases_end(struct peers *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct peers_lease *l;
+        for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, NULL)); k++)
+            if (l->fence && l->ending)
+                release(p, &p->v[i], k);
     }
 }

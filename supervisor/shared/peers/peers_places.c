@@ -100,7 +100,7 @@ void peers_places_joined(struct peers *p, int64_t now_ms)
 
 void peers_places_turn(struct peers *p, int64_t now_ms)
 {
-    size_t hosts = p->hosts.n;
+    size_t hosts = p->hosts.n ? p->hosts.n : p->seen;
     bool joining = now_ms < p->joining_ms;
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REMIND_MS = 600000 };
-
 /* ---- states */
 
 void peers_lost(struct peers *p)
@@ -51,12 +49,9 @@ static void say(struct peers *p, int64_t now_ms)
 {
     static const char *const text[LINK_STATE__COUNT] = {
         [LINK_LOST] = "lost", [LINK_FULL] = "full", [LINK_REFUSED] = "refuses this host"};
-    bool same = p->said_ms && p->said == p->state;
     if (p->state == LINK_CONNECTING ||
-        (same && (p->state == LINK_UP || now_ms - p->said_ms < REMIND_MS)))
+        !shared_line_due(&p->said, p->state, p->state != LINK_UP, now_ms))
         return;
-    p->said_ms = now_ms;
-    p->said = p->state;
     if (p->state == LINK_UP)
         say_up(p, now_ms);
     else
@@ -96,6 +91,21 @@ const char *peers_state_text(const struct peers *p)
         [LINK_REFUSED] = "refused",
     };
     return p->on ? text[p->state] : "off";
+}
+
+/* ---- data that are none */
+
+void peers_on_damaged(struct peers *p, const struct ipc_link_damaged *m, int64_t now_ms)
+{
+    struct peers_endpoint *pe = peers_by_cid(p, m->cid);
+    if (shared_line_due(&p->damaged, 0, true, now_ms))
+        log_warn("cluster: the engine's key " STR_FMT " held what is no data of this program: it "
+                 "was removed, and the hosts put back what they know",
+                 STR_ARG(m->key));
+    if (pe && m->key.p[0] == 'e' && p->shares & 1u << SHARE_ENDPOINTS)
+        peers_endpoint_anew(p, pe);
+    if (pe && m->key.p[0] == 'c' && p->shares & 1u << SHARE_PLACES)
+        shared_block_restate(&pe->block);
 }
 
 /* ---- all read anew */

@@ -1,11 +1,12 @@
 """Single things that one endpoint refuses and another serves: what is marked, whom that moves, and how it ends."""
 import concurrent.futures
+import gzip
 import json
 import re
 
 import pytest
 
-from client import Client, another, request
+from client import BODY, Client, another, request
 from house import answer, ask, house, sites, went
 from qcc import until
 from upstream import error, reply
@@ -25,9 +26,9 @@ def has(name, value=None):
     return lambda r: name in r.json() and (value is None or r.json()[name] == value)
 
 
-def changed(q, name, to, endpoint="a"):
-    """Waits until the supervisor has made the change, and every worker has heard of it."""
-    q.wait_log("endpoint %s: mark %s \\w+ -> %s" % (endpoint, re.escape(name), to))
+def changed(q, name, to, endpoint="a", count=1):
+    """Waits until the supervisor has made the change so many times, and every worker has heard of it."""
+    q.wait_log("endpoint %s: mark %s \\w+ -> %s" % (endpoint, re.escape(name), to), count)
     hear(q)
 
 
@@ -152,6 +153,26 @@ def test_a_tool(house, sites):
     n = a.n
     assert went(q, 8, tools=[{"name": "x"}] + search) == ["b"] * 8 and a.n == n
     assert went(q, 8, tools=[{"name": "x"}]) == ["a"] * 8
+
+
+def test_a_coding_that_one_does_not_take(house, sites):
+    """A compressed body is JSON as any other; who compresses nothing is not moved."""
+    a, b = sites("ab")
+    q = house([a, b])
+    refuses(a, lambda r: r.header("content-encoding") == "gzip", "content-encoding gzip is not supported", 415)
+
+    def packed():
+        body = gzip.compress(json.dumps({**BODY, "messages": another()}).encode())
+        with Client(q.port) as c:
+            c.send(request("POST", "/v1/messages", ["content-type: application/json", "content-encoding: gzip"], body))
+            return c.reply().header("x-qcc-endpoint")
+
+    assert went(q) == ["a"]
+    assert [packed(), packed()] == ["b", "b"]
+    changed(q, "coding=gzip", "marked")
+    n = a.n
+    assert packed() == "b" and a.n == n
+    assert went(q) == ["a"] and unmoved(q)
 
 
 @pytest.mark.parametrize("play", [
@@ -287,13 +308,13 @@ def test_a_suspect_ends_with_a_success(house, sites):
     """The relay refuses now and then, for another reason: nothing is ever marked."""
     a, b = sites("ab")
     q = house([a, b])
-    for _ in range(3):
+    for n in (1, 2, 3):
         refuses(a, has("context_management"), FIELD)
         assert went(q, **HAS) == ["b"]
-        changed(q, NAME, "suspect")
+        changed(q, NAME, "suspect", count=n)
         a.how = answer
         assert went(q, **HAS) == ["a"]
-        changed(q, NAME, "none")
+        changed(q, NAME, "none", count=n)
     assert q.count("-> marked") == 0
 
 

@@ -1,4 +1,5 @@
 """A stream without content is given up for an endpoint that could serve (upstream.first_content_timeout)."""
+import concurrent.futures
 import time
 
 import pytest
@@ -68,6 +69,24 @@ def test_given_up(qcc, raw, client, what):
     assert [t["class"] for t in row["attempts"]][0] == "transient" and row["attempts"][0]["reason"] == "no content in the stream"
     assert 300 <= row["attempts"][0]["ms"]
     assert row["first_byte_ms"] < 300 + 2000
+
+
+def test_a_hundred_silent_at_any_byte(qcc, raw, client):
+    """Each of a hundred endpoints falls silent at a byte of its own before content; every request is served by the other."""
+    front = STREAM_HEAD + chunk(START)
+    ups = [raw(silent(front[:i * len(front) // 99])) for i in range(100)]
+    good = raw(STREAM)
+    q = qcc({**FAST, "endpoints": [up.endpoint("s%d" % i, priority=1, models={"allow": ["m%d" % i]}) for i, up in enumerate(ups)]
+             + [good.endpoint("good", priority=2)]})
+
+    def one(i):
+        c = client(q)
+        r = c.ask(model="m%d" % i, stream=True)
+        return r.status, r.header("x-qcc-endpoint"), r.body == WHOLE
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(one, range(100))) == {(200, "good", True)}
+    assert [len(up.requests) for up in ups] == [1] * 100 and len(good.requests) == 100
 
 
 @pytest.mark.parametrize("first", [b"", START], ids=["pings alone", "pings after the start"])

@@ -276,6 +276,51 @@ def test_verification(qcc, raw, client, key):
     assert c.ask(model="claude-x").header("x-qcc-endpoint") == "o"
 
 
+def buffered(q):
+    text = q.get("/metrics", port=q.admin_port)[1].decode()
+    return sum(int(n) for n in re.findall(r"(?m)^qcc_worker_buffered_bytes\{.*\} (\d+)$", text))
+
+
+def test_translated_bodies_are_among_those_held(two, client):  # noqa: F811
+    """Beside the client's own, for limits.max_buffered_bytes: another endpoint serves, else 503, soon to be tried again."""
+    q, ups = two(GOOD, reply(), "o", {"limits": {"max_buffered_bytes": "1MiB", "max_body_bytes": "1MiB"}})
+    pad = [{"role": "user", "content": "x" * 700_000}]
+    c = client(q)
+    assert c.ask(messages=[{"role": "user", "content": "x" * 300_000}]).header("x-qcc-endpoint") == "o"
+    assert c.ask(messages=pad).header("x-qcc-endpoint") == "a"
+    q.ctl("disable", "a")
+    r = client(q).ask(messages=pad)
+    assert r.status == 503 and r.header("retry-after") == "1" and "limits.max_buffered_bytes" in r.error["message"]
+    assert client(q).ask().header("x-qcc-endpoint") == "o"
+    assert endpoints(q)["o"]["tier"] == "healthy"
+    until(lambda: buffered(q) == 0, "no body held")
+
+
+def test_translated_bodies_are_given_back_when_the_client_leaves(two, client):  # noqa: F811
+    q, ups = two(lambda peer, _: peer.wait_hangup(), reply(), "o")
+    c = client(q)
+    c.send(ask(messages=[{"role": "user", "content": "x" * 300_000}]))
+    until(lambda: ups["o"].requests and buffered(q) > 600_000, "both bodies")
+    c.close()
+    until(lambda: buffered(q) == 0, "no body held")
+
+
+def test_bodies_cut_for_an_anthropic_endpoint_are_among_those_held(two, client):  # noqa: F811
+    """A body that thinking of other makers was cut out of is one more."""
+    q, ups = two(GOOD, reply(), "a", {"limits": {"max_buffered_bytes": "1MiB", "max_body_bytes": "1MiB"}})
+    q.ctl("disable", "o")
+
+    def talk(n):
+        thinking = {"type": "thinking", "thinking": "hm", "signature": "qcc1.00000000.c"}
+        return [{"role": "user", "content": "x" * n}, {"role": "assistant", "content": [thinking, {"type": "text", "text": "a"}]},
+                {"role": "user", "content": "b"}]
+
+    r = client(q).ask(messages=talk(700_000))
+    assert r.status == 503 and r.header("retry-after") == "1" and "limits.max_buffered_bytes" in r.error["message"]
+    assert client(q).ask(messages=talk(300_000)).status == 200
+    until(lambda: buffered(q) == 0, "no body held")
+
+
 def test_operators_see_the_protocol(two, client):  # noqa: F811
     q, ups = two(GOOD, reply(), "o")
     assert {n: e["protocol"] for n, e in endpoints(q).items()} == {"o": "openai", "a": "anthropic"}

@@ -150,8 +150,8 @@ def test_the_same_as_from_memory(kept):  # noqa: F811
     back = everything(q, client="alice")
     lost = {"method"}  # not stored
     assert len(back) == len(memory) == 2
-    for attempt in [a for r in (*memory, one) for a in r["attempts"]]:
-        attempt["said"] = None  # nor is this, which is in memory alone
+    for attempt in one["attempts"]:
+        attempt.pop("said")  # nor is this, which is in memory alone
     for was, now in zip(memory, back):
         assert was.keys() == now.keys()
         assert {k: was[k] for k in was.keys() - lost} == {k: now[k] for k in now.keys() - lost}

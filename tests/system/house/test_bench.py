@@ -95,6 +95,21 @@ def test_growth_a_minute(bench):
     assert board.growth_mib([(t, 5000) for t in range(10)]) == 0
 
 
+# ---- the commands as they are, each with a little load
+
+@pytest.mark.parametrize("command, row", [
+    ("run.py --only json --scale openai-ttfb --peers qcc", "| 2 KB request"),
+    ("board.py --only added --only first --only rss --peers qcc", "| RSS under load"),
+    ("cluster.py --only engine --only write", "| write-behind")], ids=["run", "board", "cluster"])
+def test_quick(command, row):
+    """No figure is judged here: every reply was right, and each row has a value."""
+    program, *options = command.split()
+    done = subprocess.run([sys.executable, BENCH / program, "--quick", "--build", str(BUILD), *options], capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith(row))
+    assert any(c.isdigit() for c in line.split("|")[-2 if program == "cluster.py" else -3]), line
+
+
 # ---- the soak's judge
 
 def test_lost_is_what_no_killed_worker_had(bench):

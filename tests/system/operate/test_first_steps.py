@@ -54,6 +54,16 @@ def test_an_environment_that_a_shell_has_not(tmp_path):
     assert subprocess.run(["sh", "-c", line], capture_output=True, timeout=PATIENCE).returncode == 0
 
 
+def test_folders_that_are_not_there(tmp_path):
+    """A start would fail: the check says so, and where."""
+    path = tmp_path / "qcc.yaml"
+    path.write_text("log: {file: %s/none/x.log}\nstate_dir: %s/state\n%s" % (tmp_path, tmp_path, ENDPOINT % "weight: 1"))
+    path.chmod(0o600)
+    r = check(path)
+    assert r.returncode == 0 and r.stdout.endswith("good\n")
+    assert r.stderr == "%s: warning: log.file: there is no folder %s/none here: a start would fail\n" % (path, tmp_path)
+
+
 @ROOT_ONLY
 def test_root_checks_as_the_user(open_folder):  # noqa: F811
     nobody = pwd.getpwnam("nobody")

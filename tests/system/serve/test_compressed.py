@@ -225,6 +225,20 @@ def test_unread_coding(qcc, raw, client, coding):
 
 
 @pytest.mark.parametrize("accepts", [False, True])
+def test_a_page_on_a_side_path(qcc, raw, client, accepts):
+    """Is one though it is compressed: the next endpoint is asked, and its reply goes on as it came."""
+    listed = b'{"data":[]}'
+    wall = raw(packed(b"<!doctype html><html><body>sign in</body></html>", type="text/html"))
+    good = raw(packed(listed))
+    q = qcc({**CALM, "endpoints": [wall.endpoint("wall", priority=1), good.endpoint("good", priority=2)], "balance": {"strategy": "priority_failover"}})
+    c = client(q)
+    c.send(request("GET", "/v1/files", ACCEPTS if accepts else []))
+    r = c.reply()
+    assert r.status == 200 and r.header("x-qcc-endpoint") == "good" and gzip.decompress(r.body) == listed
+    assert len(wall.requests) == 1
+
+
+@pytest.mark.parametrize("accepts", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
 def test_bomb_in_a_reply(qcc, raw, client, stream, accepts):
     """A few KB that become 100 MB of what is no answer."""

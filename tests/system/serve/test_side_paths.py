@@ -1,6 +1,7 @@
 """Requests that are no messages (scope.md, sections 1 and 5): which endpoints may have them, and that what
 their replies say concerns that path alone."""
 import json
+import threading
 import time
 
 import pytest
@@ -161,6 +162,34 @@ def test_the_first_reply_also_when_another_breaks(house):
 def test_as_many_as_attempts(house):
     q, a, b, c = house({"retry": {"max_attempts": 2}}, a=LACKING["401"], b=LACKING["404"], c=LIST)
     assert send(q).status == 401 and (a.n, b.n, c.n) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("path", ["list", "count"])
+@pytest.mark.parametrize("comes", [True, False], ids=["a place comes", "no place comes"])
+def test_a_place_at_the_next_one_is_waited_for(house, path, comes):
+    """As any request waits for one; the first reply, or the estimate, goes back only when none comes."""
+    go, first = threading.Event(), error(500, message="first")
+    q, a, b = house({"retry": {"max_wait": "1s" if not comes else "10s"}}, {"b": {"max_concurrent": 1}},
+                    a=first, b=NUMBER if path == "count" else LIST)
+    q.ctl("disable", "a")  # the message goes to b
+    b.message = lambda peer, r: (go.wait(), peer.send(reply()))
+    slow = threading.Thread(target=lambda: send(q, "POST", "/v1/messages"))
+    slow.start()
+    until(lambda: b.messages, "the place is taken")
+    q.ctl("enable", "a")
+    asker = threading.Timer(0.3, go.set)
+    if comes:
+        asker.start()
+    r = count(q) if path == "count" else send(q)
+    go.set()
+    slow.join()
+    assert a.n == 1 and b.n == (1 if comes else 0)
+    if comes:
+        assert r.status == 200 and r.header("x-qcc-endpoint") == "b"
+    elif path == "count":
+        assert r.status == 200 and r.header("x-qcc-endpoint") is None and r.json()["input_tokens"] > 0
+    else:
+        assert r.status == 500 and r.error["message"] == "first"
 
 
 def test_a_page_under_200(house):

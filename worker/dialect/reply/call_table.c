@@ -27,10 +27,12 @@ struct str call_id(const struct call *c)
 
 /* ---- deltas */
 
-static void keep_string(const struct json_hit *hit, struct json_hit *to)
+/* Keeps a string that says something; of an id, which some relays write so, a number too. */
+static void keep_word(const struct json_hit *hit, bool id, struct json_hit *to)
 {
     *to = (struct json_hit){0};
-    if (hit->kind == JSON_IS_STRING && str_trim(hit->raw).n)
+    if ((hit->kind == JSON_IS_STRING && str_trim(hit->raw).n) ||
+        (id && hit->kind == JSON_IS_NUMBER))
         *to = *hit;
 }
 
@@ -57,8 +59,8 @@ void call_delta_read(struct str element, struct call_delta *d)
     if ((hit[0].kind == JSON_IS_NUMBER || hit[0].kind == JSON_IS_STRING) &&
         str_to_u64(hit[0].raw, INT32_MAX, &index))
         d->index = (int64_t)index;
-    keep_string(&hit[1], &d->id);
-    keep_string(&hit[2], &d->name);
+    keep_word(&hit[1], true, &d->id);
+    keep_word(&hit[2], false, &d->name);
     take_args(&hit[3], d);
 }
 
@@ -94,7 +96,7 @@ void call_delta_read_function(struct str function, struct call_delta *d)
     *d = (struct call_delta){.index = 0, .args_empty = true};
     if (!json_find(function, want, hit, COUNT_OF(want)))
         return;
-    keep_string(&hit[0], &d->name);
+    keep_word(&hit[0], false, &d->name);
     take_args(&hit[1], d);
 }
 

@@ -10,8 +10,9 @@ struct top {
 
 /* What the walk over a choice finds, and whether it is a choice other than 0. */
 struct choice {
-    struct json_hit delta, message, usage;
+    struct json_hit delta, message, usage, error;
     struct json_hit finish, stop;
+    struct str text;
     bool other;
 };
 
@@ -85,6 +86,8 @@ static bool on_choice(void *ctx, struct str name, bool escaped, const struct jso
         c->other = value->kind == JSON_IS_NUMBER && str_to_u64(value->raw, UINT32_MAX, &v) && v;
     else if (name.n == 5 && IS(name, "usage"))
         c->usage = *value;
+    else if (name.n == 5 && IS(name, "error"))
+        c->error = *value;
     else if (name.n == 13 && IS(name, "finish_reason"))
         c->finish = *value;
     else if (name.n == 11 && IS(name, "stop_reason"))
@@ -126,7 +129,7 @@ static bool on_choices(void *ctx, struct str name, bool escaped, const struct js
     (void)name, (void)escaped;
     if (value->kind != JSON_IS_OBJECT)
         return true;
-    s->choice = (struct choice){.other = false};
+    s->choice = (struct choice){.text = value->raw};
     s->bad = !json_find_each(value->raw, NULL, NULL, 0, on_choice, &s->choice);
     s->found = !s->choice.other;
     return !s->found;
@@ -146,6 +149,8 @@ static void read_choice(const struct search *s, struct openai_chunk *c, struct o
         return;
     }
     c->choice = true;
+    if (is_error(&from->error))
+        c->error = from->text;
     c->finish = from->finish;
     c->stop = from->stop;
     if (from->usage.kind == JSON_IS_OBJECT)

@@ -18,6 +18,7 @@ struct openai_chunk {
     enum openai_chunk_kind kind;
     bool choice;                  /* there is a choice 0 */
     bool whole;                   /* it has a message, and no delta */
+    struct str error;             /* choice 0, where that has an error of its own; n 0: none */
     struct json_hit finish, stop; /* finish_reason; vLLM's stop_reason */
     struct json_hit content, reasoning_content, reasoning, refusal, tool_calls, function_call;
 };

@@ -385,6 +385,8 @@ static enum openai_fed take_chunk(struct openai_reply *r, struct str text, bool 
     r->any = true;
     if (!c.choice)
         return OPENAI_MORE;
+    if (c.error.n)
+        return told(r, c.error);
     /* Some relays repeat the whole message at the end. */
     bool repeated = c.whole && r->content && c.finish.kind == JSON_IS_STRING;
     enum openai_fed fed = repeated ? OPENAI_MORE : blocks_failed(r, take_delta(r, &c));
@@ -502,6 +504,8 @@ static enum openai_fed answer(struct openai_reply *r, struct str text, bool comp
         return failed(r, OPENAI_FAULT_ALIEN, text, STR("the endpoint's answer is not JSON"));
     if (!c.choice)
         return failed(r, OPENAI_FAULT_CUT, text, STR("the endpoint's answer has no choices"));
+    if (c.error.n)
+        return told(r, c.error);
     c.whole = true;
     enum openai_fed fed = blocks_failed(r, take_delta(r, &c));
     if (fed == OPENAI_MORE)

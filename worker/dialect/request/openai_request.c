@@ -88,6 +88,17 @@ static void members_of(const struct json_hit *object, const struct json_want *wa
 
 /* ---- single fields */
 
+/* Reads digits, of which more than fit are UINT64_MAX. False: they are none, or 0. */
+static bool count_of(struct str raw, uint64_t *n)
+{
+    size_t digits = 0;
+    while (digits < raw.n && ascii_digit(raw.p[digits]))
+        digits++;
+    if (!str_to_u64(raw, UINT64_MAX, n))
+        *n = digits && digits == raw.n ? UINT64_MAX : 0;
+    return *n != 0;
+}
+
 static void put_max_tokens(struct translation *t, const struct openai_options *o,
                            const struct json_hit *asked)
 {
@@ -101,7 +112,7 @@ static void put_max_tokens(struct translation *t, const struct openai_options *o
         completion = l->completion_field;
     translation_put(t, completion ? STR(",\"max_completion_tokens\":") : STR(",\"max_tokens\":"));
     t->ctx->put |= completion ? DIALECT_PUT_MAX_COMPLETION_TOKENS : DIALECT_PUT_MAX_TOKENS;
-    if (!str_to_u64(asked->raw, UINT64_MAX, &n) || !n) {
+    if (!count_of(asked->raw, &n)) {
         translation_put_raw(t, asked->raw); /* faulty: the maker says so */
         return;
     }
@@ -111,7 +122,10 @@ static void put_max_tokens(struct translation *t, const struct openai_options *o
         if (caps[i] && caps[i] < n)
             n = caps[i];
     t->ctx->max_tokens = n;
-    t->full = t->full || !buf_u64(t->out, n);
+    if (n == UINT64_MAX)
+        translation_put_raw(t, asked->raw);
+    else
+        t->full = t->full || !buf_u64(t->out, n);
 }
 
 static void put_number(struct translation *t, struct str member, const struct json_hit *v,

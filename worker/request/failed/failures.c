@@ -139,8 +139,6 @@ void failures_add(struct req *r, const struct verdict *v, enum net_fault net, st
         snprintf(status, sizeof status, "status %u, ", a->fail.status);
     req_log(r, LOG_L_INFO, "%s: %s, fault %s (%s%s), scope %s", a->endpoint, outcome_name(v->cls),
             fault_name(v->fault), status, a->reason, scope_name(v->scope));
-    if (words.n)
-        req_log(r, LOG_L_DEBUG, "%s says: " STR_FMT, a->endpoint, STR_ARG(words));
 }
 
 static void drop_kept(struct failure *a)
@@ -312,6 +310,13 @@ void failures_answer(struct req *r, const struct sel_result *s, struct failures_
     out->message[0] = '\0';
     if (out->kept)
         return;
+    if (r->attempt.no_room) {
+        out->status = 503;
+        out->retry_after_s = 1;
+        snprintf(out->message, sizeof out->message,
+                 "too many request bodies are being held (limits.max_buffered_bytes)");
+        return;
+    }
     if (r->failed.n) {
         failures_tell(r, out->message, sizeof out->message);
         return;

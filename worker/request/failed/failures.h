@@ -27,9 +27,9 @@ bool failures_telling(uint8_t why);
 /* Records that the attempt is repeated at e, without a choice. */
 void failures_same(struct req *r, const struct ep *e);
 
-/* Records that the attempt at r->ep has failed: v, and the transport's fault or NET_NONE. words: the
- * endpoint's own words (words.h), in r->mem. marked: it is a refusal by an endpoint that is marked
- * for the request. */
+/* Records that the attempt at r->ep has failed: v, and the transport's fault or NET_NONE. words:
+ * the endpoint's own words (words.h), in r->mem. marked: it is a refusal by an endpoint that is
+ * marked for the request. */
 void failures_add(struct req *r, const struct verdict *v, enum net_fault net, struct str words,
                   bool marked);
 

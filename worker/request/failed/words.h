@@ -1,6 +1,6 @@
 /* words: an endpoint's own words for a failure, for operators: the message of its error, or the
- * title of its page. They may quote the client, so that they are kept in memory alone, never in the
- * history, and go to no other client. */
+ * title of its page. They may quote the client: they are kept in memory alone, in no log and no
+ * history, and are shown with the trail of that one request only. */
 #ifndef QCC_WORKER_REQUEST_FAILED_WORDS_H
 #define QCC_WORKER_REQUEST_FAILED_WORDS_H
 

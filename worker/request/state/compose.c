@@ -28,7 +28,7 @@ static struct interpreter *interpreter_of(struct req *r)
 {
     struct interpreter *i = r->attempt.interpreter;
     if (!i && (i = arena_alloc(&r->mem, sizeof *i))) {
-        interpreter_init(i, r->env->interpreters);
+        interpreter_init(i, r->env->interpreters, r->conf->limits.max_buffered_bytes);
         r->attempt.interpreter = i;
     }
     return i;
@@ -58,8 +58,10 @@ static int compose_translated(struct req *r, const struct ep *e, struct iovec io
     struct forward_request head = r->in.head;
     if (r->in.inflated && !plain_head(r, &head))
         return 0;
-    if (interpreter_request(i, e->ce, (uint32_t)e->id_hash, r->model.sent, body,
-                            estimate_tokens(body)) != OPENAI_MADE ||
+    enum openai_made made = interpreter_request(i, e->ce, (uint32_t)e->id_hash, r->model.sent, body,
+                                                estimate_tokens(body));
+    r->attempt.no_room = i->no_room;
+    if (made != OPENAI_MADE ||
         !forward_to_openai(&r->attempt.send, &head, e->ce, STR("/chat/completions"), i->body.len))
         return 0;
     iov[0] = (struct iovec){buf_data(&r->attempt.send), r->attempt.send.len};
@@ -69,15 +71,34 @@ static int compose_translated(struct req *r, const struct ep *e, struct iovec io
 
 /* ---- an Anthropic endpoint */
 
+static void drop_spliced(struct req *r)
+{
+    r->env->counters->buffered -= r->attempt.spliced.cap;
+    buf_free(&r->attempt.spliced);
+}
+
+/* Counts the spliced body as held. False: more than may be is held. */
+static bool hold_spliced(struct req *r)
+{
+    uint64_t *all = &r->env->counters->buffered, most = r->conf->limits.max_buffered_bytes;
+    *all += r->attempt.spliced.cap;
+    r->attempt.no_room = *all > most;
+    return !r->attempt.no_room;
+}
+
 /* The body without what only other makers' turns have, or without thinking where that was refused;
  * the client's own where there is nothing to take out. False: no memory. */
 static bool splice_thinking(struct req *r, struct str *body, struct str *model)
 {
     static const struct json_want want[] = {{.name = STR_LIT("model")}};
     struct json_hit hit[1] = {0};
-    buf_free(&r->attempt.spliced);
+    drop_spliced(r);
     buf_bound(&r->attempt.spliced, 2 * body->n + 4096);
-    switch (anthropic_splice(*body, r->attempt.no_thinking, &r->attempt.spliced)) {
+    enum anthropic_spliced how =
+        anthropic_splice(*body, r->attempt.no_thinking, &r->attempt.spliced);
+    if (!hold_spliced(r))
+        return false;
+    switch (how) {
     case ANTHROPIC_AS_IT_IS:
         return true;
     case ANTHROPIC_NO_ROOM:
@@ -143,7 +164,7 @@ int compose_request(struct req *r, const struct ep *e, struct iovec iov[4])
     r->model.sent = sent ? str_make(sent, model.n) : model;
     buf_free(&r->attempt.model_sent);
     buf_drop(&r->attempt.send, r->attempt.send.len);
-    r->attempt.told = false;
+    r->attempt.told = r->attempt.no_room = false;
     r->attempt.translated = e->ce->protocol == PROTOCOL_OPENAI;
     if (r->attempt.translated)
         return compose_translated(r, e, iov);
@@ -154,7 +175,8 @@ void compose_sent(struct req *r)
 {
     buf_free(&r->attempt.send);
     buf_free(&r->attempt.model_sent);
-    buf_free(&r->attempt.spliced);
+    if (r->attempt.spliced.cap)
+        drop_spliced(r);
     if (r->attempt.interpreter)
         interpreter_sent(r->attempt.interpreter);
 }

@@ -40,20 +40,18 @@ static bool accepted(const struct req *r, enum coding c)
 
 bool req_decode(struct req *r, struct http_head *h)
 {
-    enum coding c = CODING_NONE;
+    enum coding c = r->reply.coding = decode_coding(h);
+    if (c != CODING_GZIP && c != CODING_DEFLATE)
+        return true;
     bool stream = r->in.stream || r->attempt.translated;
-    for (size_t i = 0; i < h->nf; i++) {
-        const struct http_field *f = &h->f[i];
-        if (f->id == HDR_CONTENT_ENCODING)
-            c = c == CODING_NONE ? coding_of(f->value) : CODING_OTHER;
-        else if (f->id == HDR_CONTENT_TYPE)
-            stream |= str_starts_nocase(f->value, STR("text/event-stream"));
-    }
-    r->reply.coding = c;
+    const struct http_field *type = http1_field(h, HDR_CONTENT_TYPE);
+    stream |= type && str_starts_nocase(type->value, STR("text/event-stream"));
     /* of a side path only what is judged is read */
-    bool read = h->body != BODY_NONE && (!req_is_side(r) || r->in.api == API_COUNT_TOKENS ||
-                                         r->owner.makes || r->owner.batches || h->status >= 400);
-    if ((c != CODING_GZIP && c != CODING_DEFLATE) || !read)
+    bool page = type && str_starts_nocase(type->value, STR("text/html"));
+    bool read = h->body != BODY_NONE &&
+                (!req_is_side(r) || r->in.api == API_COUNT_TOKENS || r->in.lists_models || page ||
+                 r->owner.makes || r->owner.batches || h->status >= 400);
+    if (!read)
         return true;
     bool as_came = !stream && !r->owner.batches && h->status / 100 == 2 && accepted(r, c);
     r->reply.coding = CODING_NONE;

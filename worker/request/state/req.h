@@ -32,7 +32,7 @@
 #include "worker/loop/turn.h"
 #include "worker/loop/uplink.h"
 #include "worker/request/env/client.h"
-#include "worker/request/state/decode.h"
+#include "worker/upstream/decode.h"
 #include "worker/request/state/ownership.h"
 #include "worker/request/env/req_env.h"
 #include "worker/shared/binding_replica.h"
@@ -209,6 +209,7 @@ struct req_attempt {
     struct interpreter *interpreter;
     bool translated;  /* the present one is at such an endpoint */
     bool told;        /* its reply is complete, as the client has it */
+    bool no_room;     /* it was not begun for want of room among the bodies held */
     bool no_thinking; /* spliced: an Anthropic endpoint refused a turn without thinking before it */
 };
 

@@ -124,6 +124,29 @@ static void without_an_engine(void **state)
     assert_int_equal(shared_block_usable(&b, 3, 1000, 10000, 11000), 3);
     assert_int_equal(shared_block_usable(&b, 20, 1000, 10000, 11000), 1);
     assert_int_equal(shared_block_usable(&b, 0, 0, 10000, 11000), 9); /* never connected */
+    assert_int_equal(shared_block_usable(&b, 1, 0, 10000, 11000), 9);
+    /* nor since this start, but an earlier run saw others */
+    assert_int_equal(shared_block_usable(&b, 3, 0, 10000, 5), 3);
+    assert_int_equal(shared_block_usable(&b, 20, 0, 10000, 5), 1);
+}
+
+static void what_the_engine_has_lost_is_stated_again(void **state)
+{
+    (void)state;
+    struct shared_block b = {.limit = 9, .have = 5};
+    assert_false(call(&b, 4, 0, 10, 0, 0));
+    shared_block_restate(&b);
+    assert_true(call(&b, 4, 0, 10, 5, 0));
+    shared_block_restate(&b); /* while a call is under way: the next one */
+    assert_false(call(&b, 4, 0, 10, 0, 0));
+    shared_block_answer(&b, 5, 0, 5, false, 11);
+    assert_true(call(&b, 4, 0, 12, 5, 0));
+    shared_block_answer(&b, 5, 0, 5, false, 13);
+    assert_false(call(&b, 4, 0, 14, 0, 0));
+    shared_block_restate(&b);
+    (void)shared_block_joined(&b, 4, 1); /* which states it too */
+    shared_block_answer(&b, 5, 1, 5, false, 15);
+    assert_false(call(&b, 4, 0, 16, 0, 0));
 }
 
 int main(void)
@@ -136,6 +159,7 @@ int main(void)
         cmocka_unit_test(above_the_limit_nothing_is_lent_again),
         cmocka_unit_test(when_time_alone_matters),
         cmocka_unit_test(without_an_engine),
+        cmocka_unit_test(what_the_engine_has_lost_is_stated_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* decode: a reply that came compressed although nobody asked for that: inflated, so that it is
  * judged and read as any other. What the client accepts as it came it gets so, where that is a
  * whole body; all else goes on inflated. */
-#ifndef QCC_WORKER_REQUEST_STATE_DECODE_H
-#define QCC_WORKER_REQUEST_STATE_DECODE_H
+#ifndef QCC_WORKER_UPSTREAM_DECODE_H
+#define QCC_WORKER_UPSTREAM_DECODE_H
 
 #include "common/base/buf.h"
 #include "worker/http/inflate.h"
@@ -30,6 +30,9 @@ enum decode_result {
     DECODE_DAMAGED,   /* not what content-encoding says, or cut */
     DECODE_NO_ROOM
 };
+
+/* The coding of a reply by its head. Several lines name several codings. */
+enum coding decode_coding(const struct http_head *h);
 
 /* Prepares for a reply in that coding, CODING_GZIP or CODING_DEFLATE. as_came: as above; else what
  * is not true of the inflated body is taken out of *h, its head. hold: bytes of a reply that are

@@ -1,5 +1,5 @@
 /* What counts as an answer to a verification. */
-#include "worker/verify/verify.h"
+#include "worker/verify/verify_answer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

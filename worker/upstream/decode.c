@@ -1,4 +1,4 @@
-#include "worker/request/state/decode.h"
+#include "worker/upstream/decode.h"
 
 #include "common/base/mem.h"
 #include "worker/http/http1.h"
@@ -17,6 +17,15 @@ static void strip(struct http_head *h)
         }
     if (h->body == BODY_COUNTED)
         h->body = BODY_UNTIL_CLOSE; /* the length is not known */
+}
+
+enum coding decode_coding(const struct http_head *h)
+{
+    enum coding c = CODING_NONE;
+    for (size_t i = 0; i < h->nf; i++)
+        if (h->f[i].id == HDR_CONTENT_ENCODING)
+            c = c == CODING_NONE ? coding_of(h->f[i].value) : CODING_OTHER;
+    return c;
 }
 
 struct decode *decode_new(enum coding c, struct http_head *h, bool as_came, size_t hold)

@@ -98,6 +98,9 @@ def test_lists_of_models(qcc, raw, coding, pack):
     def ids():
         with Client(q.port) as c:
             c.send(request("GET", "/v1/models"))
-            return [m["id"] for m in c.reply().json()["data"]]
+            r = c.reply()
+            if r.header("content-encoding"):  # the endpoint's own: the list is not known yet
+                return None
+            return [m["id"] for m in r.json()["data"]]
 
     until(lambda: ids() == ["x", "y"], "the list")

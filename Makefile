@@ -280,11 +280,12 @@ soak:
 	@$(SUBMAKE) -s all $(BIN_FAKE)
 	@tests/bench/soak.py --build $B --hours $(or $(HOURS),0.17) $(if $(SEED),--seed $(SEED))
 
-# The sixteen kinds of faults of an endpoint in two dialects at default settings; some minutes.
+# The sixteen kinds of faults of an endpoint in two dialects at default settings, and silence at any byte; some minutes.
 faults:
 	@packaging/deps.sh drill
 	@$(SUBMAKE) -s all
 	@tests/bench/faults.py --build $B
+	@tests/bench/silence.py --build $B
 
 # SEED=n plays that one and prints its trail; else fresh seeds for SECONDS (60).
 chaos:

@@ -48,6 +48,8 @@ class Liar:
 
     def close(self):
         self.open = False
+        with contextlib.suppress(OSError):
+            self.server.shutdown(socket.SHUT_RDWR)  # who waits for a connection would hold the port
         self.server.close()
         self.cut()
 

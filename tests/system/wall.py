@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+YEAR = 365 * 86400
+
 CLOCK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

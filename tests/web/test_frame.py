@@ -1,9 +1,10 @@
 """The frame of every page: live updates, banners, token, keys, languages, themes; with a fake API."""
+import threading
 import time
 
 import pytest
 
-from fake_api import endpoint, iso
+from fake_api import endpoint, iso, usage
 
 READY = "document.querySelector('main [data-f]') && document.querySelector('#live').dataset.state == 'live'"
 OVERVIEWS = lambda api: [a for a in api.asked if a[2] == "overview"]
@@ -333,6 +334,32 @@ def test_a_server_that_stands_still_is_not_shown_as_fresh(api, page):
     p.until("document.querySelector('main.stale') && document.querySelector('.as-of')")
     api.hold = 0
     p.until("document.querySelector('#live').dataset.state == 'live'")
+
+
+def test_reading_anew_is_not_lost_on_a_reply_that_is_under_way(api, page):
+    """What `r` asks for is newer than the key, also where the same question was just being answered."""
+    entered, go, n = threading.Event(), threading.Event(), []
+
+    def usage_held(a):
+        n.append(a)
+        if len(n) == 1:
+            entered.set()
+            go.wait(20)
+        return usage(a)
+
+    api.reply["usage"] = lambda a: usage_held(a) if "since=1h" in a else usage(a)
+    p = page(api.url)
+    p.until("document.querySelector('#live').dataset.state == 'live'")
+    deadline = time.monotonic() + 30
+    while not entered.is_set():
+        p.wait(0.05)
+        assert time.monotonic() < deadline
+    p.key("r")
+    p.wait(0.1)
+    go.set()
+    while len(n) < 2:
+        p.wait(0.05)
+        assert time.monotonic() < deadline
 
 
 def test_behind_is_said_beside_the_newest(api, page):

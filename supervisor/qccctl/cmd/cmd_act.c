@@ -127,7 +127,7 @@ static void say_verified(struct cmd *c, const json_t *e, int code)
     cmd_put(c, doc_flag_of(e, "verifying") ? ": is still being verified" : ": not verified");
     if (json_is_object(last)) {
         cmd_put(c, ": ");
-        cmd_foreign(c, doc_text_of(last, "reason"));
+        human_reason(&c->out, doc_text_of(last, "reason"));
     }
 }
 

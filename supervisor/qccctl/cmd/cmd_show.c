@@ -101,9 +101,12 @@ static void put_untested(struct buf *b, const json_t *e, const char **sep)
     *sep = ", ";
     if (doc_has(last, "status"))
         (void)!buf_printf(b, "status %lld, ", (long long)doc_int_of(last, "status"));
+    if (doc_int_of(last, "status") != 404) {
+        human_reason(b, doc_text_of(last, "reason"));
+        return;
+    }
     human_text(b, doc_text_of(last, "reason"));
-    if (doc_int_of(last, "status") == 404)
-        (void)!buf_str(b, STR(": has base_url the right path?"));
+    (void)!buf_str(b, STR(": has base_url the right path?"));
 }
 
 /* Appends what the state does not say: how long, why. */
@@ -131,7 +134,7 @@ static void put_note(struct buf *b, const json_t *e)
     }
     if (json_is_object(q)) {
         NOTE("%s", "");
-        human_text(b, doc_text_of(q, "reason"));
+        human_reason(b, doc_text_of(q, "reason"));
         if (doc_flag_of(q, "in_reach"))
             NOTE("in reach: no other is usable for its models");
         if (doc_has(q, "next_in_s")) {
@@ -325,7 +328,7 @@ int cmd_queue(struct cmd *c, int argc, char **argv)
             else
                 put_time(&t, e, "next_in_s");
             table_text(&t, TINT_NONE, doc_flag_of(e, "in_reach") ? "in reach" : "no");
-            table_foreign(&t, TINT_NONE, doc_text_of(e, "reason"));
+            human_reason(table_cell(&t, TINT_NONE), doc_text_of(e, "reason"));
         }
         put_disabled(&t, doc);
         show_table(c, &t);

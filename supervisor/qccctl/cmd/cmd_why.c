@@ -1,4 +1,5 @@
 /* cmd_why: all attempts and choices of one request. */
+#include "common/policy/classify/classify_meaning.h"
 #include "supervisor/qccctl/cmd/cmd.h"
 #include "supervisor/qccctl/print/human.h"
 
@@ -102,6 +103,13 @@ static void put_attempt(struct table *t, const json_t *a)
     }
     (void)!buf_str(b, STR(", took "));
     human_ms(b, doc_int_of(a, "ms"));
+    const char *meaning = str_eq(cls, STR("ok")) ? NULL : classify_meaning(reason);
+    if (meaning) {
+        table_text(t, TINT_NONE, "");
+        table_text(t, TINT_DIM, "means");
+        table_foreign(t, TINT_NONE, doc_text_of(a, "endpoint"));
+        table_text(t, TINT_NONE, meaning);
+    }
     if (!doc_has(a, "said"))
         return;
     table_text(t, TINT_NONE, "");

@@ -1,5 +1,7 @@
 #include "supervisor/qccctl/print/human.h"
 
+#include "common/policy/classify/classify_meaning.h"
+
 /* A full buffer takes no more text: the output is then cut. */
 #define PUT(...) (void)!buf_printf(b, __VA_ARGS__)
 
@@ -91,6 +93,14 @@ void human_text(struct buf *b, struct str s)
             (void)!buf_add(b, s.p + i, n);
         i += n ? n : 1;
     }
+}
+
+void human_reason(struct buf *b, struct str s)
+{
+    const char *meaning = classify_meaning(s);
+    human_text(b, s);
+    if (meaning)
+        PUT(" (%s)", meaning);
 }
 
 /* Columns of a character: 0 for combining marks, 2 for East Asian scripts and emoji, else 1. */

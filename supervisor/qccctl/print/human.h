@@ -18,6 +18,9 @@ void human_ms(struct buf *b, int64_t ms);
  * direction of writing as \u{NNNN}, bytes that are no UTF-8 as '?'. */
 void human_text(struct buf *b, struct str s);
 
+/* Appends why an attempt failed: the text, and behind the name of a rule what it means. */
+void human_reason(struct buf *b, struct str s);
+
 /* The columns of a text that human_text has written. */
 size_t human_width(struct str s);
 

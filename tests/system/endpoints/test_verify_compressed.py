@@ -60,14 +60,14 @@ def test_the_code_is_found(house, sites, coding, pack, shape):
     (lambda r: packed(message("no code")), "the reply lacks the code"),
     (lambda r: packed(b'{"error":{"message":"Your credit balance is too low to access the API"}}', status=400), "status 400, money"),
     (lambda r: packed(b'{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}'), "status 200, "),
-    (lambda r: reply(gzip.compress(message(text_of(r)))[:-6], headers=["content-encoding: gzip"]), "not what content-encoding says"),
-    (lambda r: reply(message(text_of(r)), headers=["content-encoding: gzip"]), "not what content-encoding says"),
+    (lambda r: reply(gzip.compress(message(text_of(r)))[:-6], headers=["content-encoding: gzip"]), "the reply is not what content-encoding says"),
+    (lambda r: reply(message(text_of(r)), headers=["content-encoding: gzip"]), "the reply is not what content-encoding says"),
     (lambda r: packed(b"x" * 50_000_000 + text_of(r).encode()), "the reply lacks the code"),
     (lambda r: packed(b"<html>" + text_of(r).encode(), "br", type="text/html"), "the reply lacks the code"),
 ], ids=["no code", "money", "error in 200", "cut", "plain", "bomb", "page in br"])
 def test_what_is_no_answer(house, sites, how, why):
     q, a = verified_as(house, sites, how)
-    until(lambda: why in q.log(), "the verdict")
+    q.wait_log("verification of a: " + why)
     assert a.verified and q.count("queued -> out: verified") == 0
 
 

@@ -38,6 +38,21 @@ def test_wrong_path(qcc, raw):
     until(lambda: "status 404, 404-typed: has base_url the right path?" in table(q, "endpoints")["a"], "the note")
 
 
+def test_causes_in_words(qcc, raw):
+    """Names of rules stand with what they mean."""
+    page = reply(b"<!doctype html><html><head><title>Sign in to the hub</title></head><body>x</body></html>", type="text/html")
+    q = qcc({**ONE, "retry": {"max_attempts": 2}, "failure_queue": {"probe": "off", "verify_interval": "1h"},
+             "endpoints": [raw(page).endpoint("a"), raw(error(500)).endpoint("b")], "balance": {"strategy": "round_robin"}})
+    rid = ask(q)[1]["x-qcc-request-id"]
+    meant = "a page or another text in place of an answer of the API"
+    row = until(lambda: (r := table(q, "endpoints")["a"]) and "queued" in r and r, "the page to be judged")
+    assert "(%s), next verification in " % meant in row
+    assert meant in table(q, "queue")["a"]
+    out = until(lambda: (r := q.ctl("why", rid)).returncode == 0 and r.stdout, "the trail")
+    assert re.search(r" means +a +" + meant, out) and re.search(r" says +a +Sign in to the hub", out)
+    until(lambda: "status 500, 5xx (a fault of its server)" in table(q, "endpoints")["b"], "the other's note")
+
+
 def test_verify_tells_the_result(qcc, upstream):
     q = qcc({**ONE, "endpoints": [upstream.endpoint("/good", "good"), upstream.endpoint("/s/status=500", "bad")]})
     assert done(q.ctl("verify", "good")).startswith("good: verified: it answers")

@@ -102,6 +102,30 @@ def test_failures_are_not_charged(house):
         assert c.ask().status == 200
 
 
+def test_a_list_of_100_mb(qcc, raw):
+    """It is given up at its bound, told, and nothing else of the endpoint suffers."""
+    taken = []
+
+    def endless(peer, r):
+        if r.method != "GET":
+            peer.send(reply())
+            return
+        piece = b'{"id":"claude-%s"},' % (b"x" * 100) * 9000
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 104857600\r\n\r\n" + b'{"data":[')
+        for n in range(104857600 // len(piece)):
+            peer.send(piece)  # ends with Gone once QCC has closed the connection
+            taken[:] = [(n + 1) * len(piece)]
+
+    other = Lister(raw, "b", ["there"], {})
+    q = qcc({**CALM, "workers": 1, "log": {"level": "debug"}, "endpoints": [raw(endless).endpoint("a"), other.endpoint]})
+    q.wait_log("list of models of a: ")
+    assert not q.count("list of models of a: ok")
+    has(q, "there")
+    assert sum(taken) < 20 << 20, "it was not read to its end"
+    e = q.ctl_json("endpoints")["endpoints"][0]
+    assert e["tier"] == "healthy" and not e["queued"] and not e["disabled_by"]
+
+
 def test_not_without_a_key(house):
     """The client's own credentials are for its own requests: the endpoint answers them."""
     q, a = house(a=(["x"], {"api_key": None}))

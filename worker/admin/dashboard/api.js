@@ -295,6 +295,7 @@ async function pump() {
         return;
     }
     asking = q;
+    q.due = 1; // until it is there; 0: it is wanted anew meanwhile
     queryAbort = new AbortController();
     const path = q.path;
     try {
@@ -303,7 +304,7 @@ async function pump() {
         q.path0 = path; // what the data answers
         q.error = null;
         q.at = Date.now();
-        q.due = q.path === path ? (q.every ? performance.now() + q.every : Infinity) : 0;
+        q.due = q.path === path && q.due !== 0 ? (q.every ? performance.now() + q.every : Infinity) : 0;
     } catch (e) {
         if (queryAbort.signal.aborted) {
             q.due = 0;

@@ -243,9 +243,10 @@ def ask(port, rnd):
 
 
 def equal_points(points):
-    """(first, last) of the idle points that are equal: as many rounds after an upgrade, the first of them after warm-up."""
+    """(first, last) of the idle points that are equal: as many rounds after an upgrade. In the first segment what is kept
+    for long, as events are, still fills; it is left out where there are three."""
     after = [i for i in range(1, len(points)) if (i - 1) % SEGMENT == (len(points) - 2) % SEGMENT]
-    return (points[after[0]], points[after[-1]]) if len(after) > 1 else None
+    return (points[after[len(after) > 2]], points[after[-1]]) if len(after) > 1 else None
 
 
 def judge(soak, t, memory):

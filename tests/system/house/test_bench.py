@@ -135,6 +135,7 @@ def test_growth_of_a_process_counts_from_its_second_point(bench):
 def test_points_that_are_equal_are_as_many_rounds_after_an_upgrade(bench):
     soak = bench("soak")
     assert soak.equal_points(list(range(9))) == (3, 8)
+    assert soak.equal_points(list(range(14))) == (8, 13), "without the first"
     assert soak.equal_points(list(range(4))) is None
 
 

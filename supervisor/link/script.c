@@ -10,6 +10,6 @@ bool script_text(enum script_id id, struct buf *out)
         [SCRIPT_PUT] = lua_put,   [SCRIPT_LEASE] = lua_lease, [SCRIPT_PLACES] = lua_places,
         [SCRIPT_BIND] = lua_bind, [SCRIPT_PULL] = lua_pull,
     };
-    return buf_str(out, str_c(lua_ours)) &&
-           (id == SCRIPT_JOIN || buf_str(out, str_c(lua_enter))) && buf_str(out, str_c(text[id]));
+    return buf_str(out, str_c(lua_ours)) && (id == SCRIPT_JOIN || buf_str(out, str_c(lua_enter))) &&
+           buf_str(out, str_c(text[id]));
 }

@@ -130,7 +130,8 @@ void session_fail(struct session *s, enum link_state state, const char *why)
     session_timer(s, 0);
 }
 
-/* Takes the new place from "MOVED SLOT HOST:PORT"; without a host it is another port of this one. */
+/* Takes the new place from "MOVED SLOT HOST:PORT"; without a host it is another port of this one.
+ */
 static bool take_moved(struct session *s, struct str error)
 {
     const char *blank = memrchr(error.p, ' ', error.n), *colon = memrchr(error.p, ':', error.n);
@@ -244,7 +245,7 @@ bool session_cid_read(struct str s, char out[static 8])
     return true;
 }
 
-void session_key(struct session *s, const char *name)
+static void session_key(struct session *s, const char *name)
 {
     command_printf(&s->m, "{%s}:1:%s", s->conf.prefix, name);
 }
@@ -302,8 +303,10 @@ static void script_refused(struct session *s, const redisReply *r, struct str wo
                                 : "there is a later session of this host");
     } else if (str_eq(word, STR("KIND"))) {
         struct str key = reply_array(r, 2) ? reply_str(r->element[1]) : STR("");
-        snprintf(why, sizeof why, "its key %.*s is not of this program: remove it, or set another "
-                 "prefix", (int)min_size(key.n, 60), key.p);
+        snprintf(why, sizeof why,
+                 "its key %.*s is not of this program: remove it, or set another "
+                 "prefix",
+                 (int)min_size(key.n, 60), key.p);
         session_fail(s, LINK_REFUSED, why);
     } else if (str_eq(word, STR("MANY"))) {
         session_fail(s, LINK_REFUSED, "its cluster has 64 hosts, which is the most");

@@ -98,8 +98,8 @@ struct session {
     struct buf kept;      /* for LINK_JOINED */
     struct shared_log at; /* position in the log */
     struct shared_clock clock;
-    bool placed; /* `at` is where this process has read */
-    bool gap;    /* an entry is missing there: all is read anew */
+    bool placed;                     /* `at` is where this process has read */
+    bool gap;                        /* an entry is missing there: all is read anew */
     char read[SHARED_ENTRY_MAX + 1]; /* the log is read on behind this entry, of ours or not */
     int64_t behind_ms; /* since when the log stands at behind_n, behind what beats tell;
                           CLOCK_MONOTONIC */
@@ -153,11 +153,9 @@ void session_send_held(struct session *s);
 
 /* Starts the timer of the pause, and of the end. */
 void session_timer(struct session *s, int64_t ms);
-/* Appends a key of this cluster. */
-void session_key(struct session *s, const char *name);
 
 /* Begins a script that runs behind enter.lua: its name, nkeys further keys to follow, which the
- * caller appends with session_key, then its arguments. */
+ * caller appends with session_key_cid, then its arguments. */
 void session_script(struct session *s, enum script_id id, size_t nkeys);
 /* Appends a key: "e:CID", "c:CID". */
 void session_key_cid(struct session *s, char kind, const char cid[8]);

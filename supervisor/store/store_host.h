@@ -1,6 +1,6 @@
-/* store_host: what a host of a cluster keeps in state_dir: its id in the file `host`, and in `hosts`
- * how many it saw last, so that it takes no more than its part of what they share while the engine
- * cannot be reached after a start. */
+/* store_host: what a host of a cluster keeps in state_dir: its id in the file `host`, and in
+ * `hosts` how many it saw last, so that it takes no more than its part of what they share while the
+ * engine cannot be reached after a start. */
 #ifndef QCC_SUPERVISOR_STORE_STORE_HOST_H
 #define QCC_SUPERVISOR_STORE_STORE_HOST_H
 

@@ -10,9 +10,9 @@ enum { SHARED_REMIND_MS = 600000 };
 
 /* Zero bytes: nothing was said. */
 struct shared_line {
-    bool any;       /* something was said */
-    unsigned what;  /* last */
-    int64_t at_ms;  /* then, CLOCK_BOOTTIME */
+    bool any;      /* something was said */
+    unsigned what; /* last */
+    int64_t at_ms; /* then, CLOCK_BOOTTIME */
 };
 
 /* Whether `what` is to be said now, which then counts as said. remind: also where it was the last

@@ -147,7 +147,7 @@ struct peers {
     bool again;  /* the link was started: what was told and not answered is told again */
     bool up;
     enum link_state state;
-    int64_t since_ms; /* since when, CLOCK_REALTIME */
+    int64_t since_ms;                         /* since when, CLOCK_REALTIME */
     struct shared_line said, damaged, unread; /* of the state; of keys, of groups of the engine */
     bool warned;                              /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
@@ -314,8 +314,8 @@ void peers_on_leased(struct peers *p, const struct ipc_link_leased *m);
 /* A session has begun, in which the leases were restated. kept: whether each still was this host's,
  * '1' or '0', in the order of the endpoints, among those of places. */
 void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms);
-/* Then, once the verdicts were told again: leases that were being given back are given back again. A
- * lease that ended before its verdict came would be another host's, for what has been tried. */
+/* Then, once the verdicts were told again: leases that were being given back are given back again.
+ * A lease that ended before its verdict came would be another host's, for what has been tried. */
 void peers_leases_end(struct peers *p);
 void peers_leases_turn(struct peers *p, int64_t now_ms);
 /* When peers_leases_turn must be called at the latest. */

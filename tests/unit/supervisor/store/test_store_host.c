@@ -51,8 +51,8 @@ static void the_id_lasts(void **state)
 
 static void what_is_no_id_is_replaced(void **state)
 {
-    static const char *const none[] = {"", "0123456789abcde", "0123456789ABCDEF", "0123456789abcde ",
-                                       "../../etc/passwd"};
+    static const char *const none[] = {"", "0123456789abcde", "0123456789ABCDEF",
+                                       "0123456789abcde ", "../../etc/passwd"};
     char path[] = "/tmp/qcc-host-XXXXXX", id[STORE_HOST + 1], again[STORE_HOST + 1];
     int d = folder(path);
     (void)state;
@@ -80,8 +80,9 @@ static void without_a_folder_it_holds_for_the_run(void **state)
 
 static void the_number_of_hosts_lasts(void **state)
 {
-    static const char *const none[] = {"", "3", "\n", "-1\n", "x\n", "3 \n", "99999\n", "3\n3\n",
-                                       "00000000000000000000000000000003\n"};
+    static const char *const none[] = {"",        "3",      "\n",
+                                       "-1\n",    "x\n",    "3 \n",
+                                       "99999\n", "3\n3\n", "00000000000000000000000000000003\n"};
     char path[] = "/tmp/qcc-host-XXXXXX";
     int d = folder(path);
     (void)state;

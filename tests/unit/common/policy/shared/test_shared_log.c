@@ -50,8 +50,20 @@ static void texts_over_their_bounds(void **state)
 
 static void what_is_no_entry_and_no_epoch(void **state)
 {
-    static const char *const none[] = {"", "-", "1", "1-", "-1", "1-x", "x-1", "1-1-1", " 1-1", "1-1 ",
-                                       "99999999999999999999-0", "+", "$", "1-1\n"};
+    static const char *const none[] = {"",
+                                       "-",
+                                       "1",
+                                       "1-",
+                                       "-1",
+                                       "1-x",
+                                       "x-1",
+                                       "1-1-1",
+                                       " 1-1",
+                                       "1-1 ",
+                                       "99999999999999999999-0",
+                                       "+",
+                                       "$",
+                                       "1-1\n"};
     struct shared_log l = {0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(none); i++) {

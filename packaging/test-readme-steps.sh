@@ -189,7 +189,7 @@ shell_completes() { # bash: as at the Tab key
 }
 
 operate_chapter() {
-    local id cools='healthy .*sonnet: cooling [0-9]+s' well='healthy [^:]*$'
+    local id cools='(healthy|untested) .*sonnet: cooling [0-9]+s' well='(healthy|untested) [^:]*$'
     operate_conf
     inside systemctl restart qcc
     until_true 10 answers /readyz
@@ -199,7 +199,7 @@ operate_chapter() {
     code=3 tell eve 'qccctl status' 'and nobody else' says 'group'
 
     site relay-a status=429,retry_after=40
-    site relay-b 'body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
+    site relay-b 'status=403,body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
     id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
     until_true 5 state_of relay-a "$cools"
     types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' "^relay-a +$cools" '^relay-b +queued .*wall-page \(.*\), next verification in'
@@ -244,12 +244,12 @@ operate_chapter() {
     with='s/$/ relay-b/' types bob 'qccctl verify' 'takes it back' until_true 10 state_of relay-b healthy
     with='s/$/ relay-b/' types bob 'qccctl verify --no-wait' 'is begun' until_true 10 state_of relay-b healthy
     with='s/$/ relay-a/' types bob 'qccctl disable' 'takes it out' state_of relay-a disabled
-    with='s/$/ relay-a/' types bob 'qccctl enable' 'takes it back' state_of relay-a '(healthy|unknown)'
+    with='s/$/ relay-a/' types bob 'qccctl enable' 'takes it back' state_of relay-a '(healthy|untested)'
     with='s/$/ relay-b/' types bob 'qccctl drain' 'no new conversations' state_of relay-b draining
     types bob 'qccctl drain relay-a' 'likewise' state_of relay-a draining
     inside qccctl enable relay-b >/dev/null
     with="s/\$/ $(inside qccctl --json endpoints | grep -o '"id":"[0-9a-f]*","name":"relay-a"' | cut -d'"' -f4)/" \
-        types bob 'qccctl enable' 'by its id' state_of relay-a healthy
+        types bob 'qccctl enable' 'by its id' state_of relay-a '(healthy|untested)'
     code=1 tell bob 'qccctl disable nobody' 'an endpoint that is not there' says 'no endpoint has that'
 
     types bob 'qccctl reload' 'waits for it' says 'generation 2'
@@ -447,6 +447,7 @@ admin_chapter() {
     asks 'GET /api/v1/choice?model=M' '.'
     asks 'GET /api/v1/sessions' '.'
     asks 'GET /api/v1/history' 'storing'
+    until_true 5 in_history
     with='s/TIME/1h/' asks 'GET /api/v1/requests?since=TIME' "$id"
     asks 'POST /api/v1/history/check' '"job"'
     with="s/JOB/$(sed -n 's/.*"job":\([0-9]*\).*/\1/p' "$work/out")/" asks 'GET /api/v1/history/job?id=JOB' '"state"'

@@ -99,7 +99,8 @@ static void put_untested(struct buf *b, const json_t *e, const char **sep)
         return;
     (void)!buf_printf(b, "%s", *sep);
     *sep = ", ";
-    if (doc_has(last, "status"))
+    /* the reason of a verification begins with it */
+    if (doc_has(last, "status") && !str_starts(doc_text_of(last, "reason"), STR("status ")))
         (void)!buf_printf(b, "status %lld, ", (long long)doc_int_of(last, "status"));
     if (doc_int_of(last, "status") != 404) {
         human_reason(b, doc_text_of(last, "reason"));

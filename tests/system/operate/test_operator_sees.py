@@ -31,6 +31,17 @@ def test_untested_until_its_first_success(qcc, raw):
     assert not q.ctl_json("endpoints")["endpoints"][0]["untested"]
 
 
+def test_a_status_is_told_once(qcc, raw):
+    """The verification's reason has it already."""
+    wall = reply(b"<html><head><title>Just a moment...</title></head></html>", status=403, type="text/html")
+    q = qcc({**ONE, "endpoints": [raw(wall).endpoint("a"), {**raw(reply()).endpoint("b"), "priority": 2}],
+             "balance": {"strategy": "priority_failover"}, "retry": {"max_attempts": 2}})
+    assert ask(q)[0] == 200
+    q.wait_log("endpoint a: verification 1 failed: status 403, wall-page")
+    row = table(q, "endpoints")["a"]
+    assert row.count("status 403") == 1, row
+
+
 def test_wrong_path(qcc, raw):
     q = qcc({**ONE, "endpoints": [raw(error(404, "not_found_error", "no such page")).endpoint("a")]})
     for _ in range(2):

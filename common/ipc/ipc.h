@@ -19,7 +19,7 @@ enum {
     IPC_ANSWER_MAX = 4 << 20,
     IPC_LIBRARIES_MAX = 256,
     IPC_BINDINGS_MAX = 64 << 10,
-    IPC_RECENT_MAX = 256 << 10,
+    IPC_RECENT_MAX = 384 << 10,
     IPC_STATS_MAX = 64 << 10,
     IPC_PRICES_MAX = 1 << 20,
     IPC_LIST_MAX = 512 << 10,

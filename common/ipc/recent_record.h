@@ -12,7 +12,7 @@
 /* RECENT_RECORDS: requests that a worker remembers. RECENT_TEXT: bytes of a record's texts;
  * attempts without room there are left out. RECENT_SAID: bytes of what endpoints said.
  * RECENT_UNKNOWN: a number that is not known. */
-enum { RECENT_RECORDS = 256, RECENT_TEXT = 480, RECENT_SAID = 240, RECENT_UNKNOWN = UINT32_MAX };
+enum { RECENT_RECORDS = 256, RECENT_TEXT = 800, RECENT_SAID = 240, RECENT_UNKNOWN = UINT32_MAX };
 
 /* What stands out in a request. The history keeps these bits: they never get another meaning.
  * RECENT_MOVED: its conversation was bound elsewhere before. RECENT_OPINION: another endpoint was

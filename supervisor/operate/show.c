@@ -167,6 +167,22 @@ static void put_breaker(struct doc *d, const struct ep_state *st, int64_t now)
         doc_nil(d);
 }
 
+static const char *disabled_by(const struct ep_state *st)
+{
+    switch (st->disabled) {
+    case EP_BY_CONFIG:
+        return "config";
+    case EP_BY_AUTH:
+        return "auth";
+    case EP_BY_OPERATOR:
+        return "operator";
+    case EP_ENABLED:
+    case EP_DISABLED__COUNT:
+        break;
+    }
+    return NULL;
+}
+
 static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
 {
     const struct failq *f = &st->failq;
@@ -174,7 +190,8 @@ static void put_queued(struct doc *d, const struct ep_state *st, int64_t now)
     doc_kv_int(d, "verifications", f->verifications);
     doc_kv_flag(d, "verifying", f->running);
     doc_text(d, "next_in_s");
-    if (f->running || f->next_ms == INT64_MAX)
+    /* of one that is disabled, too, none begins */
+    if (f->running || failq_next_ms(f) == INT64_MAX || disabled_by(st))
         doc_nil(d);
     else
         doc_milli(d, f->next_ms > now ? f->next_ms - now : 0);
@@ -201,22 +218,6 @@ static void put_refused(struct doc *d, const struct ep_state *st)
     } else {
         doc_nil(d);
     }
-}
-
-static const char *disabled_by(const struct ep_state *st)
-{
-    switch (st->disabled) {
-    case EP_BY_CONFIG:
-        return "config";
-    case EP_BY_AUTH:
-        return "auth";
-    case EP_BY_OPERATOR:
-        return "operator";
-    case EP_ENABLED:
-    case EP_DISABLED__COUNT:
-        break;
-    }
-    return NULL;
 }
 
 static const char *tier_name(const struct ep_state *st)

@@ -91,11 +91,19 @@ static void cell_note(struct buf *b, const json_t *cell)
     }
 }
 
-/* Appends why nothing has been served yet, as far as that is known. */
-static void put_untested(struct buf *b, const json_t *e, const char **sep)
+/* Whether a reason says what the beginning of another one says: `queued` may be cut. */
+static bool told(struct str queued, struct str reason)
+{
+    return queued.n && (str_starts(reason, queued) || str_starts(queued, reason));
+}
+
+/* Appends why it fails, or has served nothing yet, as far as that is known and not told as why it
+ * is queued. */
+static void put_last(struct buf *b, const json_t *e, const char **sep)
 {
     const json_t *last = json_object_get(e, "last_failure");
-    if (!json_is_object(last))
+    if (!json_is_object(last) ||
+        told(doc_text_of(json_object_get(e, "queued"), "reason"), doc_text_of(last, "reason")))
         return;
     (void)!buf_printf(b, "%s", *sep);
     *sep = ", ";
@@ -165,8 +173,8 @@ static void put_note(struct buf *b, const json_t *e)
         NOTE("%s", "");
         cell_note(b, cell);
     }
-    if (doc_flag_of(e, "untested"))
-        put_untested(b, e, &sep);
+    if (doc_flag_of(e, "untested") || doc_has(br, "retry_in_s") || doc_int_of(br, "failures") > 0)
+        put_last(b, e, &sep);
     if (doc_flag_of(e, "draining"))
         NOTE("no new conversations");
     size_t marks = json_array_size(doc_list_of(e, "marks"));

@@ -3,7 +3,8 @@
 #include "common/base/mem.h"
 #include "supervisor/qccctl/print/human.h"
 
-enum { TEXT_MAX = 64 << 20, SHRINK_MIN = 8, GAP = 2, COLUMNS_MAX = 24 };
+/* NARROW: with fewer columns a text that wraps breaks its words. */
+enum { TEXT_MAX = 64 << 20, SHRINK_MIN = 8, GAP = 2, COLUMNS_MAX = 24, NARROW = 24, INDENT = 4 };
 
 static const char *const escapes[TINT__COUNT] = {
     [TINT_NONE] = "",         [TINT_BOLD] = "\033[1m",  [TINT_DIM] = "\033[2m",
@@ -154,6 +155,12 @@ static size_t line_of(struct str s, size_t width)
     return at ? at : n ? n : s.n;
 }
 
+static void trim_end(struct buf *out)
+{
+    while (out->len && buf_data(out)[out->len - 1] == ' ') /* empty cells at the end */
+        out->len--;
+}
+
 /* The lines that follow the first one of a cell in the last column. */
 static void put_rest(struct buf *out, struct str s, size_t indent, size_t width, enum tint tint,
                      bool color)
@@ -164,6 +171,7 @@ static void put_rest(struct buf *out, struct str s, size_t indent, size_t width,
         if (!s.n)
             return;
         size_t n = line_of(s, width);
+        trim_end(out);
         (void)!buf_str(out, STR("\n"));
         for (size_t i = 0; i < indent; i++)
             (void)!buf_str(out, STR(" "));
@@ -189,18 +197,23 @@ void table_print(const struct table *t, size_t width, bool color, struct buf *ou
             first = false;
             size_t i = r ? (r - 1) * t->ncolumns + c : 0;
             struct str s = r ? text_of(t, i) : str_c(t->columns[c].title), rest = STR("");
+            size_t indent = total(t, w) - w[c], room = w[c];
             if (r && t->wrap && c == last) {
                 size_t n = line_of(s, w[c]);
+                if (n < s.n && room < NARROW && width > NARROW) { /* on lines of its own */
+                    n = 0;
+                    indent = INDENT;
+                    room = width - INDENT;
+                }
                 rest = str_make(s.p + n, s.n - n);
                 s.n = n;
             }
             put_cell(out, s, w[c], t->columns[c].right, c == last, r ? t->cells[i].tint : TINT_DIM,
                      color);
             if (rest.n)
-                put_rest(out, rest, total(t, w) - w[c], w[c], t->cells[i].tint, color);
+                put_rest(out, rest, indent, room, t->cells[i].tint, color);
         }
-        while (out->len && buf_data(out)[out->len - 1] == ' ') /* empty cells at the end */
-            out->len--;
+        trim_end(out);
         (void)!buf_str(out, STR("\n"));
     }
 }

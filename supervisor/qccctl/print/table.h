@@ -35,7 +35,8 @@ struct table {
     struct cell *cells;
     size_t ncells, room;
     struct buf text;
-    bool wrap; /* the last column goes on below instead of being cut */
+    /* the last column goes on below instead of being cut; where it is narrow, all of it is there */
+    bool wrap;
 };
 
 /* Makes an empty table. Columns are borrowed. */

@@ -17,7 +17,7 @@
 #include "supervisor/recorder/tables/endpoint_names.h"
 
 /* TRAIL_MAX: bytes of a trail at most. TRAIL_ENDPOINTS: endpoints in it at most. */
-enum { TRAIL_VERSION = 1, TRAIL_MAX = 3072, TRAIL_ENDPOINTS = 48 };
+enum { TRAIL_VERSION = 1, TRAIL_MAX = 3584, TRAIL_ENDPOINTS = 48 };
 
 /* Whether the request is worth a trail: more than one attempt, a failure, a wait for an endpoint,
  * or an endpoint that was passed over for its state and not for its rank. ok: it was served. */

@@ -51,7 +51,8 @@ def test_all_that_is_told(asked, streams):
     assert r["speed"] == "fast" and r["inference_geo"] == "us"
     assert q.ctl_json("requests")["requests"][0] == r
     one = q.ctl_json("why", r["id"])
-    assert {k: one[k] for k in r if k != "cost"} == {k: r[k] for k in r if k != "cost"}
+    assert {k: one[k] for k in r if k not in ("cost", "attempts")} == {k: r[k] for k in r if k not in ("cost", "attempts")}
+    assert [{k: a[k] for k in b} for a, b in zip(one["attempts"], r["attempts"], strict=True)] == r["attempts"]
     assert {k: one["cost"][k] for k in r["cost"]} == r["cost"]
     out = q.ctl("why", r["id"]).stdout
     assert "model small, sent as us.anthropic.claude-x-20250929-v1:0, served by claude-x-20250929" in out

@@ -158,6 +158,9 @@ def test_an_endpoints_own_words(qcc, raw, tmp_path):
     one, out = words()
     assert key not in one and token not in one and "elses" not in one and one.startswith("bad key sk-…cdef of tok…t-77, not sk-…")
     q.ctl("reset", "a")
+    said[0] = error(401, "authentication_error", "no %s here, Bearer eyJhbGciOi.J9x, password=hunter2hunter2; tok en" % key[:14])
+    assert words()[0] == "no sk-… here, Bearer eyJ…, password=hun…; tok en"
+    q.ctl("reset", "a")
     said[0] = reply(b"<html><head><TITLE >\n 502 Bad\n Gateway</title></head>" + b"x" * 9000, 502, type="text/html")
     assert words()[0] == "502 Bad Gateway"
     q.ctl("reset", "a")

@@ -6,8 +6,9 @@
 #include "worker/request/failed/failures.h"
 #include "worker/request/state/req.h"
 
-/* Bytes before the end of a page's title; bytes of a word that is taken for a key. */
-enum { TITLE_WITHIN = 8192, KEY_LIKE = 16 };
+/* Bytes before the end of a page's title; bytes of a word that is taken for a key; bytes of the
+ * endpoint's key that show that a word is a part of it. */
+enum { TITLE_WITHIN = 8192, KEY_LIKE = 16, OWN_KEY = 8 };
 
 /* What stands in a page's <title>; empty: it has none. */
 static struct str title_of(struct str s)
@@ -61,27 +62,50 @@ static bool key_byte(char c)
            c == '_';
 }
 
-/* Appends the text as one line, cut between characters; of a word that looks like somebody's key
- * only the first three bytes stay. */
-static bool put_line(struct str s, struct buf *out)
+/* Whether the n bytes before p, all of them in the same text, announce a secret. */
+static bool announced(const char *p, size_t n)
 {
+    static const struct str before[] = {STR_LIT("bearer "),    STR_LIT("password="),
+                                        STR_LIT("password: "), STR_LIT("secret="),
+                                        STR_LIT("token="),     STR_LIT("api_key=")};
+    for (size_t i = 0; i < COUNT_OF(before); i++)
+        if (n >= before[i].n && str_eq_nocase(str_make(p - before[i].n, before[i].n), before[i]))
+            return true;
+    return false;
+}
+
+/* Bytes of the word at s, `n` bytes behind the text's begin, if it looks like somebody's key: it
+ * begins as such a key or as the endpoint's own, or is announced as a secret. 0: it does not. */
+static size_t key_like(struct str s, size_t n, struct str own)
+{
+    size_t len = 0;
+    if (n && key_byte(s.p[-1]))
+        return 0;
+    while (len < s.n && (key_byte(s.p[len]) || s.p[len] == '.'))
+        len++;
+    bool of_own = own.n >= OWN_KEY && str_starts(s, str_make(own.p, OWN_KEY));
+    if (of_own || announced(s.p, n))
+        return len >= OWN_KEY ? len : 0;
+    return str_starts(s, STR("sk-")) && len >= KEY_LIKE ? len : 0;
+}
+
+/* Appends the text as one line, cut between characters; of a word that looks like somebody's key
+ * only the first three bytes stay. own: the endpoint's key. */
+static bool put_line(struct str s, struct str own, struct buf *out)
+{
+    const char *begin = s.p;
     while (s.n && out->len < WORDS_MAX) {
-        size_t n = 0, len = str_utf8_len(s);
+        size_t len = str_utf8_len(s), key = key_like(s, (size_t)(s.p - begin), own);
         bool control = len == 1 && ((unsigned char)s.p[0] < 0x20 || s.p[0] == 0x7f);
-        if (str_starts(s, STR("sk-")))
-            while (n < s.n && key_byte(s.p[n]))
-                n++;
-        bool key = n >= KEY_LIKE;
-        struct str c = key       ? STR("sk-…")
-                       : control ? STR(" ")
-                       : len     ? str_make(s.p, len)
-                                 : STR("\xef\xbf\xbd");
-        if (out->len + c.n > WORDS_MAX)
+        struct str c = control ? STR(" ") : len ? str_make(s.p, len) : STR("\xef\xbf\xbd");
+        if (key)
+            c = str_make(s.p, 3);
+        if (out->len + c.n + (key ? 3 : 0) > WORDS_MAX)
             break;
         bool blank = c.n == 1 && c.p[0] == ' ' && out->len && out->p[out->len - 1] == ' ';
-        if (!blank && !buf_str(out, c))
+        if (!blank && (!buf_str(out, c) || (key && !buf_str(out, STR("…")))))
             return false;
-        n = key ? n : len ? len : 1;
+        size_t n = key ? key : len ? len : 1;
         s = str_make(s.p + n, s.n - n);
     }
     return true;
@@ -99,7 +123,8 @@ struct str words_of_reply(struct req *r, struct str seen)
     } else if (body.n) {
         (void)openai_error_message(r->reply.status, body, STR(""), key, &message);
     }
-    if (mask_credentials(r, &message) && put_line(str_trim(buf_view(&message)), &line) && line.len)
+    if (mask_credentials(r, &message) && put_line(str_trim(buf_view(&message)), key, &line) &&
+        line.len)
         said = str_make(arena_strndup(&r->mem, line.p, line.len), line.len);
     buf_free(&message);
     buf_free(&line);

@@ -142,12 +142,33 @@ static void last_column_wraps(void **state)
     table_fini(&t);
 }
 
+static void a_narrow_last_column_goes_below(void **state)
+{
+    (void)state;
+    static const struct column two[] = {{"A", false, false, 0}, {"NOTE", false, true, 0}};
+    struct table t;
+    char got[512];
+    table_init(&t, two, 2);
+    t.wrap = true;
+    table_text(&t, TINT_NONE, "a first column of some width");
+    table_text(&t, TINT_NONE, "certificate not accepted: expired yesterday");
+    table_text(&t, TINT_NONE, "two");
+    table_text(&t, TINT_NONE, "short");
+    printed(&t, 40, false, got, sizeof got);
+    assert_string_equal(got, "A                             NOTE\n"
+                             "a first column of some width\n"
+                             "    certificate not accepted: expired\n"
+                             "    yesterday\n"
+                             "two                           short\n");
+    table_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_wide_as_its_content), cmocka_unit_test(cut_to_the_terminal),
         cmocka_unit_test(colors_take_no_room),    cmocka_unit_test(foreign_cells),
-        cmocka_unit_test(last_column_wraps),
+        cmocka_unit_test(last_column_wraps),      cmocka_unit_test(a_narrow_last_column_goes_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,8 +38,8 @@ KEYS(endpoint, struct conf_endpoint, CONF_ENDPOINT(ROW))
 
 KEYS(top_listen, struct conf,
      LIST("listen", listens, listen, "127.0.0.1:7860",
-          "Where clients connect: one address or a list. Each is `IPv4:port`, `[IPv6]:port`, "
-          "`*:port`, `unix:/path`, or a mapping with `address` and `tls`."))
+          "Where clients connect: one address or a list. Each is `IPv4:port`, `[IPv6]:port` (IPv6 "
+          "alone, also `[::]`), `*:port`, `unix:/path`, or a mapping with `address` and `tls`."))
 KEYS(top_clients, struct conf,
      LIST("clients", clients, clients, "[]",
           "Who may connect; empty: everybody, allowed on loopback and unix addresses only."))

@@ -72,10 +72,14 @@ int endpoint_show(struct cmd *c, const char *name)
             !str_eq(doc_text_of(e, "id"), str_c(name)))
             continue;
         code = CTL_DONE;
-        if (c->json)
+        if (c->json) {
             cmd_json(c, e);
-        else
-            put_members(c, "", e);
+            break;
+        }
+        /* as the table calls it */
+        if (doc_flag_of(e, "untested") && str_eq(doc_text_of(e, "state"), STR("healthy")))
+            json_object_set_new((json_t *)(uintptr_t)e, "state", json_string("untested"));
+        put_members(c, "", e);
         break;
     }
     if (code != CTL_DONE)

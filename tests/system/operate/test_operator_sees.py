@@ -22,6 +22,7 @@ def test_untested_until_its_first_success(qcc, raw):
     play = [error(503)]
     q = qcc({**ONE, "endpoints": [a.endpoint("a")]})
     assert re.search(r"^a +untested", table(q, "endpoints")["a"])
+    assert re.search(r"(?m)^state +untested$", done(q.ctl("endpoints", "a")))
     assert ask(q)[0] == 503
     row = until(lambda: re.search(r"^a +untested .*status 503", table(q, "endpoints")["a"]), "its time to be over")
     assert row

@@ -2,6 +2,7 @@
 
 #include <hiredis/hiredis.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +16,11 @@ int main(int argc, char **argv)
                HIREDIS_PATCH, OpenSSL_version(OPENSSL_VERSION));
         return 0;
     }
-    if (argc == 2 && strcmp(argv[1], "--link") == 0)
+    if (argc == 2 && strcmp(argv[1], "--link") == 0) {
+        /* one that is sent to the whole process group is for the supervisor alone */
+        signal(SIGTERM, SIG_IGN);
         return link_run(CHANNEL_FD);
+    }
     fprintf(stderr, "qcc-link is started by qcc-supervisor.\n"
                     "usage: qcc-link -V   version, and that of hiredis\n");
     return 2;

@@ -194,6 +194,17 @@ def test_all_is_stored_at_a_stop(kept):
     assert rows_of(q, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_a_stop_of_the_whole_process_group(kept):
+    """As `timeout` and a terminal's hang-up send it: the recorder ends when the supervisor says so."""
+    q = kept(whole("m", FIRST))
+    send(q, 5)
+    os.kill(q.ctl_json("history")["pid"], signal.SIGTERM)
+    send(q, 5)
+    q.stop()
+    assert q.count("ended unexpectedly") == 0
+    assert rows_of(q, "SELECT count(*) FROM request") == [(10,)]
+
+
 def test_a_recorder_that_stands_still_slows_nobody(kept):
     q = kept(whole("m", FIRST), config={"workers": 2})
     send(q)

@@ -70,7 +70,8 @@ static void log_note(struct events *events, const char *name, const struct ep_st
         snprintf(lasts, sizeof lasts, " for %.1f s", (double)n->ms / 1000);
     /* none in a row of its own: it opens because several of its models fail */
     if (n->what == EP_NOTE_BREAKER && opens(n) && n->failures)
-        snprintf(more, sizeof more, " (%u: %s)", n->failures, own_words ? reason : "?");
+        snprintf(more, sizeof more, " (%u%s%s)", n->failures, own_words ? ": " : "",
+                 own_words ? reason : "");
     else if (own_words)
         snprintf(more, sizeof more, " (%s)", reason);
     snprintf(text, sizeof text, "%.60s%s%s %s%s%s%s: %s%s", n->family, n->family[0] ? ": " : "",

@@ -16,6 +16,17 @@ static uint32_t shared_block_spare(const struct shared_block *b)
     return b->wanted ? 0 : most(1, b->have / 4);
 }
 
+/* Whether it is time to ask if others still wait. Nothing is wanted with it, so that nobody gives
+ * back what he keeps. */
+static bool probe_due(struct shared_block *b, int64_t now_ms)
+{
+    if (!b->wanted && !b->refused)
+        b->probe_ms = 0;
+    else if (!b->probe_ms)
+        b->probe_ms = now_ms + SHARED_PROBE_MS;
+    return b->probe_ms && now_ms >= b->probe_ms;
+}
+
 bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting, int64_t now_ms,
                        struct shared_call *call)
 {
@@ -43,9 +54,10 @@ bool shared_block_call(struct shared_block *b, uint32_t in_use, uint32_t waiting
                     : idle < spare && !back && !b->refused && !b->wanted ? spare - idle
                                                                          : 0;
     need = least(need, b->limit > b->have ? b->limit - b->have : 0);
-    if (!back && !need && !b->restate)
+    if (!probe_due(b, now_ms) && !back && !need && !b->restate)
         return false;
     b->restate = false;
+    b->probe_ms = 0;
     b->have -= back;
     b->over -= least(back, b->over);
     b->calling = true;
@@ -63,6 +75,8 @@ int64_t shared_block_next(const struct shared_block *b)
         next = b->idle_since_ms + SHARED_IDLE_MS;
     if (b->retry_ms && b->retry_ms < next)
         next = b->retry_ms;
+    if (b->probe_ms && b->probe_ms < next)
+        next = b->probe_ms;
     return next;
 }
 
@@ -70,8 +84,10 @@ void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, u
                          bool waits, int64_t now_ms)
 {
     b->calling = false;
-    b->refused = have < b->have + want;
-    b->retry_ms = b->refused ? now_ms + SHARED_REFUSED_MS : 0;
+    bool short_of = have < b->have + want;
+    /* where nothing was wanted it stays refused until there is something to be had */
+    b->refused = short_of || (!want && b->refused && all >= b->limit);
+    b->retry_ms = short_of ? now_ms + SHARED_REFUSED_MS : 0;
     b->have = have;
     b->over = all > b->limit ? least(have, all - b->limit) : 0;
     b->wanted = waits;
@@ -98,7 +114,7 @@ struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, 
     uint32_t share = most(1, b->limit / (2 * (uint32_t)most(1, (uint32_t)hosts)));
     b->have = in_use;
     b->wanted = b->refused = b->restate = false;
-    b->idle_since_ms = b->retry_ms = 0;
+    b->idle_since_ms = b->retry_ms = b->probe_ms = 0;
     b->over = 0;
     b->calling = b->limit;
     return (struct shared_call){.have = in_use, .want = in_use < share ? share - in_use : 0};

@@ -12,6 +12,10 @@ enum { SHARED_IDLE_MS = 1000 };
 /* After a refusal the next call waits so long, unless the engine tells of places sooner. */
 enum { SHARED_REFUSED_MS = 100 };
 
+/* A host that keeps nothing ahead, as another waits or as it was refused, asks after so long
+ * whether that is still so. */
+enum { SHARED_PROBE_MS = 1000 };
+
 /* Zero bytes: nothing is borrowed. Times are CLOCK_BOOTTIME. */
 struct shared_block {
     uint32_t limit;        /* max_concurrent of this host's configuration; 0: none */
@@ -22,6 +26,7 @@ struct shared_block {
     bool refused;          /* the last call got less than it wanted */
     bool restate;          /* the engine has lost what it knew of the block */
     int64_t retry_ms;      /* no call before, where requests wait; 0: at once */
+    int64_t probe_ms;      /* when to ask whether it still is wanted or refused; 0: not yet known */
     int64_t idle_since_ms; /* since when more is idle than is kept; 0: not so */
 };
 

@@ -75,6 +75,31 @@ static void idle_places_go_back(void **state)
     assert_true(call(&b, 1, 0, 9999, 1, 1));
 }
 
+static void what_others_wanted_is_kept_again_later(void **state)
+{
+    (void)state;
+    struct shared_block b = {.limit = 4, .have = 1};
+    shared_block_wanted(&b);
+    assert_true(call(&b, 0, 0, 10, 0, 0)); /* the idle one goes */
+    shared_block_answer(&b, 0, 0, 4, true, 20);
+    assert_false(call(&b, 0, 0, 20, 0, 0));
+    assert_int_equal(shared_block_next(&b), 1020);
+    assert_true(call(&b, 0, 0, 1020, 0, 0)); /* asks how it is, and for nothing */
+    shared_block_answer(&b, 0, 0, 4, false, 1030);
+    assert_true(call(&b, 0, 0, 1030, 0, 1));
+    shared_block_answer(&b, 0, 1, 4, false, 1040);
+    assert_false(call(&b, 0, 0, 1040, 0, 0));
+    assert_true(call(&b, 0, 0, 2040, 0, 0));
+    shared_block_answer(&b, 0, 0, 4, false,
+                        2050); /* nothing is free: it does not ask others for it */
+    assert_false(call(&b, 0, 0, 2050, 0, 0));
+    assert_true(call(&b, 0, 0, 3050, 0, 0));
+    shared_block_answer(&b, 0, 0, 2, false, 3060);
+    assert_true(call(&b, 0, 0, 3060, 0, 1));
+    shared_block_answer(&b, 1, 1, 3, false, 3070);
+    assert_true(shared_block_next(&b) == INT64_MAX);
+}
+
 static void when_time_alone_matters(void **state)
 {
     (void)state;
@@ -157,6 +182,7 @@ int main(void)
         cmocka_unit_test(idle_places_go_back),
         cmocka_unit_test(a_lowered_limit),
         cmocka_unit_test(above_the_limit_nothing_is_lent_again),
+        cmocka_unit_test(what_others_wanted_is_kept_again_later),
         cmocka_unit_test(when_time_alone_matters),
         cmocka_unit_test(without_an_engine),
         cmocka_unit_test(what_the_engine_has_lost_is_stated_again),

@@ -111,6 +111,10 @@ struct peers_endpoint {
     /* of breaker, queue entry and key that the engine has in force; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
+    /* an operator's last word, spoken here or taken over, by the engine's clock; 0: there is none */
+    int64_t word_ms;
+    enum shared_word word;
+    bool word_here; /* it holds on this host alone */
     struct peers_told told[SHARED__COUNT];
     struct peers_lease trial, verify;
     struct shared_block block; /* of max_concurrent; limit 0: none */

@@ -239,12 +239,26 @@ static void tell_again(struct peers *p, struct peers_endpoint *pe, const struct 
     }
 }
 
+/* Tells the word that is kept, with the stamp of then. */
+static void tell_word(struct peers *p, struct peers_endpoint *pe, int64_t now_ms)
+{
+    const struct shared_group g = {.kind = SHARED_WORD, .stamp_ms = pe->word_ms, .word = pe->word};
+    char value[SHARED_VALUE_MAX + 1];
+    if (!pe->word_ms || pe->word_here)
+        return;
+    peers_tell(p, pe, &g, 'o', 0);
+    shared_group_value(&g, value);
+    pe->told[SHARED_WORD] = (struct peers_told){.value = hash_of(str_c(value)), .at_ms = now_ms};
+}
+
 void peers_groups_joined(struct peers *p, int64_t now_ms)
 {
     struct health *h = p->env.health;
     for (size_t i = 0; i < h->n && i < p->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
         tell_again(p, pe, &h->v[i], NULL, now_ms);
+        if (p->again && pe->told[SHARED_WORD].at_ms)
+            tell_word(p, pe, now_ms);
         for (uint32_t k = 0; k < pe->ncells; k++)
             tell_again(p, pe, &h->v[i], &pe->cells[k], now_ms);
     }
@@ -252,6 +266,33 @@ void peers_groups_joined(struct peers *p, int64_t now_ms)
 }
 
 /* ---- operators */
+
+/* Whether a stored word does not hold here: one spoken later has not come to the engine yet, or is
+ * lost there. The answer to it decides. */
+static bool word_overtaken(struct peers *p, struct peers_endpoint *pe,
+                           const struct ipc_link_group *m, const struct shared_group *g,
+                           int64_t now_ms)
+{
+    bool waits = unanswered(p, &pe->told[SHARED_WORD], now_ms);
+    if (g->stamp_ms >= pe->word_ms || (m->own && m->taken))
+        return false;
+    if (m->own || m->writer.n)
+        return waits;
+    /* pulled. A stamp ahead of the engine's clock is of another engine: this one's word holds */
+    if (!waits && pe->word_ms > peers_engine(p, now_ms))
+        return false;
+    if (!waits)
+        tell_word(p, pe, now_ms);
+    return true;
+}
+
+/* Keeps a word of the engine. */
+static void keep_word(struct peers_endpoint *pe, const struct shared_group *g)
+{
+    pe->word = g->word;
+    pe->word_ms = g->stamp_ms;
+    pe->word_here = false;
+}
 
 /* What has followed from an operator's word is said with it, or kept to this host. */
 static void claim(struct peers *p, struct peers_endpoint *pe, const struct health_endpoint *e,
@@ -281,8 +322,13 @@ void peers_operator(struct peers *p, struct health_endpoint *e, enum ep_action a
                  : a == EP_ACT_DRAIN ? SHARED_DRAINING
                                      : SHARED_ENABLED;
     }
-    if (!here)
+    if (a != EP_ACT_RESET) {
+        keep_word(pe, &g);
+        pe->word_here = here;
+        tell_word(p, pe, now_ms);
+    } else if (!here) {
         peers_tell(p, pe, &g, 'o', 0);
+    }
     claim(p, pe, e, now_ms);
 }
 
@@ -461,6 +507,7 @@ void peers_endpoint_anew(struct peers *p, struct peers_endpoint *pe)
     if (e)
         e->share_due = p->env.health->share_due = true;
     if (e && p->shares & 1u << SHARE_ENDPOINTS) {
+        tell_word(p, pe, clock_boot_ms());
         p->marks_due = true;
         p->marks_at = 0;
     }
@@ -486,11 +533,19 @@ void peers_on_group(struct peers *p, const struct ipc_link_group *m, int64_t now
         peers_cell_stamp(p, pe, &g, stamp);
     if (str_eq(m->writer, str_c(p->host)))
         return; /* what was said here; if another came before, the answer says so */
+    if (g.kind == SHARED_WORD && word_overtaken(p, pe, m, &g, now_ms))
+        return;
     struct peers_cell *c = cell ? peers_cell_of(pe, g.of) : NULL;
-    if (g.of && !c ? m->own && m->taken : overtaken(p, told_of(pe, c, g.kind), m, &g, now_ms))
+    bool over =
+        g.of && !c ? m->own && m->taken : overtaken(p, told_of(pe, c, g.kind), m, &g, now_ms);
+    if (over && g.kind == SHARED_WORD && !pe->told[SHARED_WORD].at_ms)
+        pe->word_ms = g.stamp_ms; /* as it was cut */
+    if (over)
         return;
     if (!fresh(pe, &g))
         return;
+    if (g.kind == SHARED_WORD)
+        keep_word(pe, &g);
     p->applying = true;
     if (g.kind == SHARED_MARK)
         peers_mark_take(p, e, &g, now_ms);

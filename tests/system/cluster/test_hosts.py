@@ -215,6 +215,48 @@ def test_what_an_operator_says_holds_on_all_hosts(host, plays, asks):
     until(lambda: breaker(a) == "closed" and breaker(b) == "closed", "the reset on both")
 
 
+def word_of(q, name="first"):
+    state = next(e for e in q.ctl_json("endpoints")["endpoints"] if e["name"] == name)["state"]
+    return {"healthy": "enabled", "disabled_operator": "disabled", "disabled by operator": "disabled"}.get(state, state)
+
+
+def test_a_word_spoken_while_the_engine_is_away_is_not_lost(host, engine):
+    """Where the engine has an older one, which is read first when it is back; also where the link is another by then."""
+    a, b = host("a"), host("b")
+    pid = 0
+    for word, state in (("disable", "disabled"), ("drain", "draining"), ("enable", "enabled")):
+        a.ctl("enable" if word != "enable" else "disable", "first")
+        until(lambda: stored_word(engine) not in (None, state), "the older word in the engine")
+        engine.pause()
+        until(lambda: cluster(a)["state"] == cluster(b)["state"] == "lost", "the loss")
+        assert a.ctl(word, "first").returncode == 0
+        if word == "drain":
+            n = a.count("link started, pid")
+            pid = int(a.wait_log("link started, pid (\\d+)", count=n).group(1))
+            os.kill(pid, signal.SIGKILL)
+            a.wait_log("link started, pid", count=n + 1)
+        engine.go_on()
+        up(a), up(b)
+        until(lambda: stored_word(engine) == state, "the later word in the engine")
+        until(lambda: word_of(a) == word_of(b) == state, "the later word on both")
+
+
+def stored_word(engine):
+    words = [engine.ask("HGET", k, "w") for k in engine.ask("KEYS", "{qcc}:1:e:*")]
+    return next((w.decode().split()[1] for w in words if w), None)
+
+
+def test_a_word_of_the_future_does_not_outlive_an_operators(host, engine):
+    a, b = host("a"), host("b")
+    a.ctl("disable", "first")
+    until(lambda: word_of(b) == "disabled", "the word on the other host")
+    key, = [k for k in engine.ask("KEYS", "{qcc}:1:e:*") if engine.ask("HGET", k, "w")]
+    engine.ask("HSET", key, "w", "%d disabled" % ((time.time() + 3600) * 1000))
+    assert b.ctl("enable", "first").returncode == 0
+    until(lambda: stored_word(engine) == "enabled", "the word in the engine")
+    until(lambda: word_of(a) == word_of(b) == "enabled", "the word on both")
+
+
 def test_one_trial_in_the_whole_cluster(host, plays, asks):
     short = {"breaker": {"failure_threshold": 2, "open_duration": "1s", "max_open_duration": "1s"},
              "failure_queue": {"probe": "off", "verify_interval": "100ms"}}
@@ -267,6 +309,43 @@ def test_max_concurrent_holds_over_all_hosts(host, plays, asks):
     plays[0].delay.set()
     for t in threads:
         t.join()
+
+
+def places(q):
+    return cluster(q)["places"][0]
+
+
+def test_an_idle_host_gets_its_place_back(host, plays, asks):
+    """What went to others while they asked for it comes back when they need it no more."""
+    a, b = host("a", limited(plays, 4)), host("b", limited(plays, 4))
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    plays[0].delay.clear()
+    threads = busy(b, asks, 4)
+    until(lambda: threads.extend(busy(b, asks, 1)) or plays[0].n == 4, "all places on the one", step=0.3)
+    until(lambda: places(a)["have"] == 0, "none on the other")
+    plays[0].delay.set()
+    [t.join() for t in threads]
+    until(lambda: places(a)["have"] >= 1, "a place on the other host")
+    served = plays[0].n
+    assert asks(a) == "first" and plays[0].n == served + 1
+
+
+def test_a_host_that_starts_takes_no_place_above_the_limit(host, plays, asks):
+    b = host("b", limited(plays, 4), lease="3s")
+    plays[0].delay.clear()
+    threads = busy(b, asks, 4)
+    until(lambda: threads.extend(busy(b, asks, 1)) or plays[0].n == 4, "all places in use", step=0.3)
+    for name in ("a", "c"):
+        q = host(name, limited(plays, 4), lease="3s")
+        until(lambda: len(cluster(q)["hosts"]) >= 2 and places(q)["hosts"], "the answer for the places")
+        shown = places(q)
+        assert (shown["have"], shown["in_use"]) == (0, 0), shown
+        before = plays[0].n + plays[1].n
+        threads += busy(q, asks, 1)
+        until(lambda: plays[0].n + plays[1].n == before + 1, "the request at an endpoint")
+        assert plays[0].n == 4
+    plays[0].delay.set()
+    [t.join() for t in threads]
 
 
 def test_places_without_the_engine_are_the_hosts_part(host, plays, asks, engine):

@@ -19,7 +19,7 @@ for i = 1, #all, 2 do
         end
     else
         local n, session = string.match(value, '^(%d+) (%S+)$')
-        n = number(n, 4294967295)
+        n = number(n, 1000000) -- the most that a configuration allows
         if field == host then
             -- only a join states more than is stored
             if n then

@@ -400,6 +400,16 @@ def test_places_of_a_dead_host_come_back(hosts):
     assert now() - began >= 150
 
 
+def test_places_above_what_can_be_are_none(engine, hosts):
+    a, b = hosts
+    key = a.key("c:" + CID)
+    assert a.places(CID, 4, 0, 2)[0] == 2
+    for n in (4294967295, 4294967290, 1000001):
+        engine.ask("HSET", key, a.host, "%d %d" % (n, a.conn))
+        assert b.places(CID, 4, 1, 1)[1] <= 4
+        assert not (engine.ask("HGET", key, a.host) or b"").startswith(b"%d " % n)
+
+
 # ---- bindings
 
 def conversation(n):

@@ -292,6 +292,7 @@ void peers_link_started(struct peers *p)
                                     .bindings = c->affinity.max_sessions,
                                     .bind = p->binds};
     p->linked = p->again = true;
+    p->bindings = 0; /* as this link has it */
     p->state = LINK_CONNECTING;
     p->since_ms = clock_wall_ms();
     send_own(p);

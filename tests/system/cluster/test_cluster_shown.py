@@ -1,6 +1,8 @@
 """What operators see of a cluster: qccctl, the admin API, metrics, the log; and that a host that is alone has none of it."""
+import os
 import pathlib
 import re
+import signal
 import threading
 
 import yaml
@@ -21,6 +23,10 @@ def row(q, name="first"):
     return next(e for e in q.ctl_json("endpoints")["endpoints"] if e["name"] == name)
 
 
+def beat(engine, host_id):
+    return engine.ask("HGET", "{qcc}:1:h", host_id).split()[1]
+
+
 def test_the_list_of_hosts(host, plays, asks, engine):
     a, b = host("web-1"), host("web-2", [plays[0].where])
     for n in range(3):
@@ -36,6 +42,14 @@ def test_the_list_of_hosts(host, plays, asks, engine):
     assert columns == ["HOST", "BEAT", "VERSION", "CONFIG", "BINDINGS", "NOTE"]
     assert re.search(r"^web-1 +\d\.\ds +\S+ +[0-9a-f]{4} +3 +this host$", text[2]), text
     assert re.search(r"^web-2 +\d\.\ds +\S+ +[0-9a-f]{4} +3 +another configuration$", text[3]), text
+    n = b.count("link started, pid")
+    os.kill(int(b.wait_log("link started, pid (\\d+)", count=n).group(1)), signal.SIGKILL)
+    b.wait_log("link started, pid", count=n + 1)
+    up(b)
+    for _ in range(3):  # what a has heard of it since
+        beats = {h["name"]: beat(engine, h["id"]) for h in cluster(a)["hosts"]}
+        until(lambda: all(beat(engine, h["id"]) != beats[h["name"]] for h in cluster(a)["hosts"]), "beats")
+    until(told, "the bindings where the link is another")
     engine.kill()
     until(lambda: cluster(b)["state"] == "lost", "the loss")
     text = b.ctl("cluster").stdout

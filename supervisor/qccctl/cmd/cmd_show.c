@@ -91,19 +91,13 @@ static void cell_note(struct buf *b, const json_t *cell)
     }
 }
 
-/* Whether a reason says what the beginning of another one says: `queued` may be cut. */
-static bool told(struct str queued, struct str reason)
-{
-    return queued.n && (str_starts(reason, queued) || str_starts(queued, reason));
-}
-
 /* Appends why it fails, or has served nothing yet, as far as that is known and not told as why it
  * is queued. */
 static void put_last(struct buf *b, const json_t *e, const char **sep)
 {
     const json_t *last = json_object_get(e, "last_failure");
-    if (!json_is_object(last) ||
-        told(doc_text_of(json_object_get(e, "queued"), "reason"), doc_text_of(last, "reason")))
+    struct str queued = doc_text_of(json_object_get(e, "queued"), "reason"); /* perhaps cut */
+    if (!json_is_object(last) || (queued.n && str_starts(doc_text_of(last, "reason"), queued)))
         return;
     (void)!buf_printf(b, "%s", *sep);
     *sep = ", ";

@@ -17,9 +17,6 @@
 /* So that a number in the engine that is none does not become this host's. */
 #define CONN_MAX UINT64_C(999999999999999)
 
-/* A worker that does not return its idle places for so long holds up no join. */
-enum { MEET_MS = 20 };
-
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -303,7 +300,6 @@ void peers_link_started(struct peers *p)
 void peers_link_ended(struct peers *p, bool told)
 {
     p->linked = false;
-    p->meet_ms = 0;
     if (p->on && told)
         peers_enter(p, LINK_CONNECTING, STR("the link was stopped"));
     else if (p->on)
@@ -332,7 +328,6 @@ static void add_held(struct buf *b, const struct peers_endpoint *e, const char *
 static void join(struct peers *p)
 {
     struct buf held;
-    p->meet_ms = 0;
     uint64_t wall = (uint64_t)clock_wall_ms();
     buf_init(&held, IPC_HELD_MAX);
     for (size_t i = 0; i < p->n; i++) {
@@ -353,16 +348,6 @@ static void join(struct peers *p)
                                     .held = buf_view(&held)};
     peers_say(p, ipc_put_v_link_join, &m);
     buf_free(&held);
-}
-
-/* LINK_MEET has come. */
-static void meet(struct peers *p, int64_t now_ms)
-{
-    p->meet_ms = 0;
-    if (peers_places_meet(p))
-        p->meet_ms = now_ms + MEET_MS;
-    else
-        join(p);
 }
 
 /* The hosts of a whole beat. */
@@ -465,7 +450,7 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)
         peers_on_state(p, &state);
     else if (f->id == IPC_LINK_MEET)
-        meet(p, now);
+        join(p);
     else if (f->id == IPC_LINK_JOINED && ipc_get_link_joined(f, &joined) &&
              joined.resync < SHARED_RESYNC__COUNT)
         on_joined(p, &joined);
@@ -498,8 +483,6 @@ void peers_turn(struct peers *p, int64_t now_ms)
 {
     if (!p->on)
         return;
-    if (p->meet_ms && (now_ms >= p->meet_ms || !peers_places_due(p)))
-        join(p);
     bool alone = peers_alone(p, now_ms);
     if (p->up && alone)
         peers_enter(p, LINK_LOST, STR("the link does not answer"));
@@ -524,8 +507,6 @@ int64_t peers_next(const struct peers *p)
         return next;
     if (p->binds_out.len)
         next = p->binds_ms;
-    if (p->meet_ms && p->meet_ms < next)
-        next = p->meet_ms;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
     if (p->marks_due && p->up)

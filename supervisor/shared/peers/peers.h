@@ -111,8 +111,7 @@ struct peers_endpoint {
     /* of breaker, queue entry and key that the engine has in force; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
-    /* an operator's last word, spoken here or taken over, by the engine's clock; 0: there is none
-     */
+    /* an operator's last word, spoken here or taken over, by the engine's clock; 0: there is none */
     int64_t word_ms;
     enum shared_word word;
     bool word_here; /* it holds on this host alone */
@@ -157,7 +156,6 @@ struct peers {
     bool warned;                              /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
-    int64_t meet_ms;    /* the join waits until then for workers that return idle places; 0: no */
     int64_t joining_ms; /* a join that states the places in use is under way until then */
     uint64_t queue, dropped, lag_ms;
     uint64_t bindings; /* as the link was told */
@@ -328,10 +326,6 @@ void peers_leases_turn(struct peers *p, int64_t now_ms);
 int64_t peers_leases_next(const struct peers *p);
 void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
 void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
-/* Idle places are taken back from the workers before a join states those in use. False: none is. */
-bool peers_places_meet(struct peers *p);
-/* Whether workers have not answered that yet. */
-bool peers_places_due(const struct peers *p);
 /* A session begins, in which the places in use are stated: no more are lent until it has. */
 void peers_places_join(struct peers *p, int64_t now_ms);
 /* A session has begun, in which the places in use were stated. */

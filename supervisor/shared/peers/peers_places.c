@@ -69,25 +69,6 @@ void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t n
         places_recall(&e->places, health_send_places, &line);
 }
 
-bool peers_places_due(const struct peers *p)
-{
-    for (size_t i = 0; i < p->n && i < p->env.health->n; i++)
-        if (peers_places_lent(p, i) && places_recalling(&p->env.health->v[i].places))
-            return true;
-    return false;
-}
-
-bool peers_places_meet(struct peers *p)
-{
-    for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
-        struct health_endpoint *e = &p->env.health->v[i];
-        struct health_places_line line = {p->env.health, e->id};
-        if (peers_places_lent(p, i))
-            places_recall(&e->places, health_send_places, &line);
-    }
-    return peers_places_due(p);
-}
-
 void peers_places_join(struct peers *p, int64_t now_ms)
 {
     /* the link gives a join up before that */

@@ -199,14 +199,6 @@ void places_recall(struct places *p, places_send *send, void *arg)
     recall_all(p, send, arg);
 }
 
-bool places_recalling(const struct places *p)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (p->v[i].answer_due)
-            return true;
-    return false;
-}
-
 uint32_t places_waiting(const struct places *p)
 {
     uint32_t n = 0;

@@ -65,8 +65,6 @@ void places_share(struct places *p, bool on, uint32_t block, places_send *send, 
 
 /* Recalls all idle places: another host waits for one. */
 void places_recall(struct places *p, places_send *send, void *arg);
-/* Whether a holder has not answered a recall yet, so that places lent to it may be idle. */
-bool places_recalling(const struct places *p);
 
 /* The number of holders that wait for a place. */
 uint32_t places_waiting(const struct places *p);

@@ -111,7 +111,8 @@ struct peers_endpoint {
     /* of breaker, queue entry and key that the engine has in force; 0: it has none */
     int64_t stamp_b, stamp_q, stamp_k;
     int64_t reset_ms; /* the last reset, by the engine's clock */
-    /* an operator's last word, spoken here or taken over, by the engine's clock; 0: there is none */
+    /* an operator's last word, spoken here or taken over, by the engine's clock; 0: there is none
+     */
     int64_t word_ms;
     enum shared_word word;
     bool word_here; /* it holds on this host alone */

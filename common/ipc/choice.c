@@ -98,3 +98,18 @@ const char *choice_bound_text(const struct choice *x)
     }
     return NULL;
 }
+
+bool choices_sound(const struct choices *c, unsigned *n)
+{
+    struct choice x;
+    struct choice_skip skip;
+    size_t at = 0;
+    for (*n = 0; at < c->len; ++*n) {
+        if (!choice_next(c, &at, &x))
+            return false;
+        for (unsigned i = 0; i < x.listed; i++)
+            if (!choice_next_skip(c, &at, &skip))
+                return false;
+    }
+    return true;
+}

@@ -67,4 +67,7 @@ bool choice_next_skip(const struct choices *c, size_t *at, struct choice_skip *s
 /* How the request's conversation was bound when the choice was made; NULL: it has none. */
 const char *choice_bound_text(const struct choice *x);
 
+/* Whether all choices and what they list can be read; *n: how many choices those are. */
+bool choices_sound(const struct choices *c, unsigned *n) MUST_CHECK;
+
 #endif

@@ -145,21 +145,6 @@ struct str recent_said(const struct recent_record *r, unsigned at)
 
 /* ---- */
 
-static bool choices_sound(const struct choices *c)
-{
-    struct choice x;
-    struct choice_skip skip;
-    size_t at = 0;
-    while (at < c->len) {
-        if (!choice_next(c, &at, &x))
-            return false;
-        for (unsigned i = 0; i < x.listed; i++)
-            if (!choice_next_skip(c, &at, &skip))
-                return false;
-    }
-    return true;
-}
-
 /* Whether the byte is a bool: one that is neither 0 nor 1 must not be read as one. */
 static bool is_bool(const bool *p)
 {
@@ -171,8 +156,9 @@ bool recent_sound(const struct recent_record *r)
     struct recent_texts t;
     struct recent_attempt a;
     size_t at;
+    unsigned n;
     bool ok = is_bool(&r->stream) && is_bool(&r->message) && is_bool(&r->open) &&
-              recent_get(r, &t, &at) && choices_sound(&r->choices);
+              recent_get(r, &t, &at) && choices_sound(&r->choices, &n);
     for (unsigned i = 0; ok && i < r->listed; i++)
         ok = recent_get_attempt(r, &at, &a);
     return ok;

@@ -155,21 +155,6 @@ static void put_choice(const struct operate_env *env, struct doc *d, const struc
     doc_kv_int(d, "others", x->others);
 }
 
-static bool choices_sound(const struct choices *c, unsigned *n)
-{
-    struct choice x;
-    struct choice_skip skip;
-    size_t at = 0;
-    for (*n = 0; at < c->len; ++*n) {
-        if (!choice_next(c, &at, &x))
-            return false;
-        for (unsigned i = 0; i < x.listed; i++)
-            if (!choice_next_skip(c, &at, &skip))
-                return false;
-    }
-    return true;
-}
-
 static void put_choices(const struct operate_env *env, struct doc *d, const struct choices *c,
                         struct str model)
 {

@@ -3,20 +3,12 @@ import collections
 
 from peers import JSON_1K
 
-JSON_1K = "reply_bytes=1024"
 SSE_10MS = "stream,events=1000000,gap_ms=10,event_bytes=120"
 SSE_FULL = "stream,events=20000,event_bytes=120"
 SSE_TTFB = "stream,events=20,gap_ms=2,burst=3,event_bytes=120"
 # Streams in the middle of an answer: message_start, content_block_start and a first delta come together, as they do
 # in life. Where they come a second apart, QCC holds the head and the request for a while, and measures as 12 KB.
 SSE_SLOW = "stream,events=1000000,gap_ms=1000,burst=3,event_bytes=120"
-
-FILES = 65536  # wanted: 10,000 streams are 20,000 connections of a proxy
-
-
-def room(n):
-    """n connections, or as many as the open files allow, of which a connection may need two."""
-    return min(n, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 600) // 200 * 100)
 
 
 # how: peers.py

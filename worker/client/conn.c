@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/slab.h"
+#include "worker/client/outgoing.h"
 #include "worker/http/http1_front.h"
 #include "worker/net/peer.h"
 #include "worker/request/arrival.h"
@@ -71,6 +72,7 @@ void conn_close_as(struct conn *c, bool hard)
     c->client.req = NULL;
     reader_stop(env->loop, &c->rd);
     ev_io_stop(env->loop, &c->wr);
+    list_remove(&c->send.node);
     deadline_fini(&c->deadline);
     io_close(&c->io, hard);
     list_remove(&c->node);
@@ -123,35 +125,77 @@ static struct conn *conn_of(struct client *c)
     return CONTAINER_OF(c, struct conn, client);
 }
 
-static enum client_room conn_write(struct client *client, const struct iovec *iov, int n)
+/* The socket takes no more: the rest waits until it does, not for long. */
+static void await_room(struct conn *c)
+{
+    ev_io_start(c->env->loop, &c->wr);
+    deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
+}
+
+static enum client_room conn_write(struct client *client, const struct iovec *iov, int n, bool end)
 {
     struct conn *c = conn_of(client);
     if (c->state == CONN_CLOSED)
         return CLIENT_GONE;
-    size_t skip = 0;
-    if (c->out.len == 0) {
-        ptrdiff_t r = io_writev(&c->io, iov, n);
-        if (r == IO_RESET)
-            return CLIENT_GONE;
-        skip = r > 0 ? (size_t)r : 0;
-    }
-    bool was_empty = c->out.len == 0;
-    for (int i = 0; i < n; i++) {
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        if (!buf_add(&c->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip))
-            /* over the ceiling, as the source did not pause, or out of memory */
-            return CLIENT_GONE;
-        skip = 0;
-    }
-    if (c->out.len && was_empty) {
-        ev_io_start(c->env->loop, &c->wr);
-        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
-    }
+    bool was_empty = c->out.len == 0,
+         later = end && was_empty && outgoing_waits(c->env->turn, iov, n);
+    ptrdiff_t r = was_empty && !later ? io_writev(&c->io, iov, n) : 0;
+    if (r == IO_RESET)
+        return CLIENT_GONE;
+    /* false: over the ceiling, as the source did not pause, or out of memory */
+    if (!outgoing_add(&c->out, iov, n, r > 0 ? (size_t)r : 0))
+        return CLIENT_GONE;
+    if (later)
+        turn_queue(c->env->turn, TURN_SENDS, &c->send);
+    else if (c->out.len && was_empty)
+        await_room(c);
     c->throttled = c->out.len > CONN_BACKLOG;
     return c->throttled ? CLIENT_FULL : CLIENT_ROOM;
+}
+
+/* All of `out` is written. */
+static void written(struct conn *c)
+{
+    ev_io_stop(c->env->loop, &c->wr);
+    buf_free(&c->out);
+    deadline_clear(&c->deadline);
+    if (c->state == CONN_FLUSH)
+        after_flush(c);
+    else if (c->state == CONN_BODY) /* a delayed 100 Continue is written: the body may come now */
+        deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
+    else if (c->eof || c->read_stopped)
+        deadline_set(&c->deadline, PEER_LOOK_MS);
+}
+
+/* Writes what the socket takes of `out`, which is not empty. */
+static void write_out(struct conn *c)
+{
+    struct iovec v = {buf_data(&c->out), c->out.len};
+    ptrdiff_t r = io_writev(&c->io, &v, 1);
+    if (r == IO_AGAIN && ev_is_active(&c->wr))
+        return;
+    if (r < 0 && r != IO_AGAIN) {
+        conn_close(c);
+        return;
+    }
+    buf_drop(&c->out, r > 0 ? (size_t)r : 0);
+    bool flush = c->state == CONN_FLUSH;
+    if (c->out.len)
+        await_room(c);
+    else
+        written(c);
+    if (c->throttled && !flush && c->out.len < CONN_BACKLOG / 4) {
+        c->throttled = false;
+        if (c->client.req)
+            conductor_client_room(c->client.req);
+    }
+}
+
+static void on_turn_end(struct ready *r)
+{
+    struct conn *c = CONTAINER_OF(r, struct conn, send);
+    if (c->out.len)
+        write_out(c);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
@@ -163,35 +207,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
         reader_again(loop, &c->rd); /* a TLS read waited for the socket to take bytes */
         return;
     }
-    struct iovec v = {buf_data(&c->out), c->out.len};
-    ptrdiff_t r = io_writev(&c->io, &v, 1);
-    if (r == IO_AGAIN)
-        return;
-    if (r < 0) {
-        conn_close(c);
-        return;
-    }
-    buf_drop(&c->out, (size_t)r);
-    if (c->out.len) {
-        deadline_set(&c->deadline, c->env->req->conf->limits.write_timeout);
-    } else {
-        ev_io_stop(loop, &c->wr);
-        buf_free(&c->out);
-        deadline_clear(&c->deadline);
-        if (c->state == CONN_FLUSH) {
-            after_flush(c);
-            return;
-        }
-        if (c->state == CONN_BODY) /* a delayed 100 Continue is written: the body may come now */
-            deadline_set(&c->deadline, c->env->req->conf->limits.body_timeout);
-        else if (c->eof || c->read_stopped)
-            deadline_set(&c->deadline, PEER_LOOK_MS);
-    }
-    if (c->throttled && c->out.len < CONN_BACKLOG / 4) {
-        c->throttled = false;
-        if (c->client.req)
-            conductor_client_room(c->client.req);
-    }
+    write_out(c);
 }
 
 /* ---- after a reply */
@@ -447,11 +463,7 @@ static void set_ceilings(struct conn *c)
 {
     const struct conf *cf = c->env->req->conf;
     buf_bound(&c->in, (size_t)cf->limits.max_header_bytes + TURN_READ + PIPELINE);
-    size_t out = max_size((size_t)cf->retry.hold_reply, REQ_STREAM_HOLD) +
-                 2 * (size_t)cf->upstream.max_response_header_bytes + 8 * TURN_READ;
-    if (UNLIKELY(c->env->req->replica->nopenai)) /* their answers are given all at once */
-        out += 2 * (size_t)cf->limits.max_body_bytes + INTERPRETER_OUT_SLACK;
-    buf_bound(&c->out, c->l->service->reply_max ? c->l->service->reply_max : out);
+    buf_bound(&c->out, outgoing_bound(c->env->req, c->l->service));
 }
 
 /* Whether more of a request may come. */
@@ -583,6 +595,8 @@ void conn_new(struct listener *l, int fd)
     list_init(&c->idle_node);
     reader_init(&c->rd, TURN_CLIENTS, fd, on_readable);
     ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
+    list_init(&c->send.node);
+    c->send.run = on_turn_end;
     deadline_init(&c->deadline, env->loop, on_expired);
     env->counters->conns++;
     if (!l->service->operators)

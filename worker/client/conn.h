@@ -39,6 +39,7 @@ struct conn {
     struct io io;
     struct reader rd;
     ev_io wr;
+    struct ready send; /* waits for the end of the turn to write `out` */
     struct deadline deadline;
     struct buf in;  /* bytes read and not used: part of a head, pipelined requests */
     size_t scanned; /* http1_find_end's state for the head at the front of `in` */

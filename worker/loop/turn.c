@@ -85,7 +85,10 @@ void turn_queue(struct turn *t, enum turn_lane lane, struct ready *r)
 {
     if (!list_empty(&r->node))
         return;
-    list_push_front(&t->lanes[lane], &r->node);
+    if (lane == TURN_SENDS)
+        list_push_back(&t->lanes[lane], &r->node);
+    else
+        list_push_front(&t->lanes[lane], &r->node);
     ev_feed_event(t->loop, &t->serve, EV_CUSTOM);
 }
 

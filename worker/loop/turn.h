@@ -19,8 +19,10 @@
 enum { TURN_READ = 65536 };
 
 /* Lanes of what is ready in one turn, the first is served first: replies of endpoints end requests
- * and free connections, which the requests of clients can use. */
-enum turn_lane { TURN_REPLIES, TURN_CLIENTS, TURN_LANES };
+ * and free connections, which the requests of clients can use. What all of them have to send comes
+ * last, in one row: a write wakes the process that waits for it, and writes that follow each other
+ * find it awake, where one between two pieces of work finds it asleep again. */
+enum turn_lane { TURN_REPLIES, TURN_CLIENTS, TURN_SENDS, TURN_LANES };
 
 /* Member of an object that waits in a lane for its turn. The user sets run. */
 struct ready {
@@ -86,9 +88,15 @@ double turn_late(struct turn *t, double seconds);
 void turn_bury(struct turn *t, struct dead *d, void (*free)(struct dead *));
 
 /* Has r->run called in this turn, when libev's other callbacks have been, but for deadlines. To be
- * called from a callback of libev, which calls first what became ready last: within a lane that
- * order is reversed. Nothing happens if r waits already. */
+ * called from a callback of libev, which calls first what became ready last: within a lane of
+ * readers that order is reversed. Nothing happens if r waits already. */
 void turn_queue(struct turn *t, enum turn_lane lane, struct ready *r);
+
+/* Whether more readers wait for their turn: what is sent now is not the last of this turn. */
+static inline bool turn_has_more(const struct turn *t)
+{
+    return !list_empty(&t->lanes[TURN_REPLIES]) || !list_empty(&t->lanes[TURN_CLIENTS]);
+}
 
 /* Announces that a resource was released which a waiting request may need: at the end of the turn
  * the waiting requests are examined. */

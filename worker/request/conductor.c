@@ -570,7 +570,7 @@ void conductor_client_room(struct req *r)
 bool conductor_write_continue(struct req *r)
 {
     struct iovec v = iov_of(STR("HTTP/1.1 100 Continue\r\n\r\n"));
-    bool there = r->c->ops->write(r->c, &v, 1) != CLIENT_GONE;
+    bool there = r->c->ops->write(r->c, &v, 1, false) != CLIENT_GONE;
     if (!there)
         life_client_lost(r);
     return there;

@@ -79,7 +79,7 @@ static enum client_room own_reply(struct client *c, const struct own_reply *o)
     v[n++] = iov_of(STR("\r\n"));
     if (!o->head_only && o->body.n)
         v[n++] = iov_of(o->body);
-    return c->ops->write(c, v, n);
+    return c->ops->write(c, v, n, true);
 }
 
 /* ---- the answers of a request */

@@ -42,7 +42,7 @@ static enum relay_result emit(struct req *r, struct str head, struct str a, stru
     else if (chunked && end)
         v[n++] = iov_of(STR("0\r\n\r\n"));
     r->out.bytes += body;
-    enum client_room room = n ? r->c->ops->write(r->c, v, n) : CLIENT_ROOM;
+    enum client_room room = n ? r->c->ops->write(r->c, v, n, end) : CLIENT_ROOM;
     if (room == CLIENT_GONE)
         return RELAY_GONE;
     if (end)

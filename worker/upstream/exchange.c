@@ -22,6 +22,7 @@ static void let_go(struct exchange *x, bool reusable)
     struct pconn *c = x->c;
     x->c = NULL;
     x->state = EXCHANGE_NONE;
+    list_remove(&x->send.node);
     if (c)
         pool_release(c, reusable);
 }
@@ -82,6 +83,11 @@ static void send_some(struct exchange *x)
     all_sent(x);
 }
 
+static void on_turn_end(struct ready *r)
+{
+    send_some(CONTAINER_OF(r, struct exchange, send));
+}
+
 static void begin(struct exchange *x, struct pconn *c)
 {
     x->c = c;
@@ -90,7 +96,7 @@ static void begin(struct exchange *x, struct pconn *c)
     x->state = EXCHANGE_SEND;
     x->reused = c->uses > 1;
     deadline_set(&c->deadline, x->conf.idle_ms);
-    send_some(x);
+    turn_queue(turn_of(x->env->loop), TURN_SENDS, &x->send);
 }
 
 static void on_ready(struct lease *l, struct pconn *c)
@@ -116,6 +122,8 @@ bool exchange_start(struct exchange *x, const struct exchange_env *env,
     memcpy(x->iov, iov, (size_t)niov * sizeof *iov);
     x->niov = niov;
     buf_init(&x->head, conf->max_head + env->rbuf_size);
+    list_init(&x->send.node);
+    x->send.run = on_turn_end;
     x->lease.ready = on_ready;
     x->lease.failed = on_no_connection;
     x->stalls = turn_of(env->loop)->stalls;

@@ -9,6 +9,7 @@
 #include "common/policy/outcome.h"
 #include "worker/http/chunk.h"
 #include "worker/http/http1.h"
+#include "worker/loop/turn.h"
 #include "worker/upstream/pool.h"
 
 #include <sys/uio.h>
@@ -60,15 +61,16 @@ struct exchange {
     int niov;
     uint64_t left; /* BODY_COUNTED: bytes still to come */
     struct chunk chunk;
-    struct buf head;  /* bytes of an incomplete head */
-    size_t scanned;   /* state of http1_find_end */
-    unsigned interim; /* 1xx replies received */
-    bool reused;      /* the connection had carried other exchanges */
-    bool got_bytes;   /* a byte of the reply was received */
-    bool keep;        /* the reply allows the connection to be used again */
-    bool paused;      /* exchange_pause: the reply is not read */
-    double paused_at; /* ev_now() of the last exchange_pause */
-    bool stalled;     /* a pause was so long that endpoints may give up (exchange_stalled) */
+    struct ready send; /* waits for the end of the turn to write the request */
+    struct buf head;   /* bytes of an incomplete head */
+    size_t scanned;    /* state of http1_find_end */
+    unsigned interim;  /* 1xx replies received */
+    bool reused;       /* the connection had carried other exchanges */
+    bool got_bytes;    /* a byte of the reply was received */
+    bool keep;         /* the reply allows the connection to be used again */
+    bool paused;       /* exchange_pause: the reply is not read */
+    double paused_at;  /* ev_now() of the last exchange_pause */
+    bool stalled;      /* a pause was so long that endpoints may give up (exchange_stalled) */
     /* writing failed: the rest of the request is not sent, the reply still read */
     bool send_broken;
     uint32_t stalls;                        /* turn.stalls when the present wait began */

@@ -22,8 +22,9 @@ static inline struct iovec iov_of(struct str s)
 enum client_room { CLIENT_ROOM, CLIENT_FULL, CLIENT_GONE };
 
 struct client_ops {
-    /* Writes a piece of the reply; bytes that the socket does not take are copied. */
-    enum client_room (*write)(struct client *c, const struct iovec *iov, int n);
+    /* Writes a piece of the reply; bytes that the socket does not take are copied. end: the reply
+     * ends with it; the piece may be written later in this turn. */
+    enum client_room (*write)(struct client *c, const struct iovec *iov, int n, bool end);
 
     /* The request has ended and its reply is handed to `write`. keep: the connection may carry
      * another request. c->req is NULL afterwards. */

@@ -526,14 +526,14 @@ static void on_deadline(struct deadline *t)
 }
 
 /* The stream is without content for so long that another endpoint is asked, if there is one: what
- * has begun is passed on otherwise, what has not is waited for. */
+ * has begun is passed on otherwise, what has not is waited for. A reply that is no stream, and does
+ * not end, is no content either. */
 static void on_silence(struct deadline *t)
 {
     static const struct attempt_fault silent = {.net = NET_SILENT, .kind = EVIDENCE_HTTP};
     struct req *r = CONTAINER_OF(t, struct req, attempt.silence);
     struct hold_out out;
-    bool held_stream = r->state == REQ_HOLD && r->reply.kind == REPLY_STREAM;
-    if ((r->state != REQ_TRY && !held_stream) || interpret_has_content(r))
+    if ((r->state != REQ_TRY && r->state != REQ_HOLD) || interpret_has_content(r))
         return;
     int64_t left = attempt_patience(r);
     if (left == 0 && attempt_another(r))

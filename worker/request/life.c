@@ -118,18 +118,12 @@ void life_finish_cut(struct req *r, bool hard)
     c->ops->cut(c, hard);
 }
 
-/* The status that a client which left had received; 0: none. */
-static unsigned client_status(const struct req *r)
-{
-    return r->state == REQ_RELAY || r->out.begun ? r->reply.status : 0;
-}
-
 /* Where no attempt is under way, all endpoints that were asked have failed. */
 void life_client_gone(struct req *r)
 {
     if (!r->attempt.ep)
         report_unserved(r);
-    account(r, client_status(r), "client gone");
+    account(r, req_client_status(r), "client gone");
     let_go(r);
 }
 

@@ -275,7 +275,8 @@ enum relay_result relay_begin(struct req *r)
     struct buf b;
     buf_init(&b, 2048);
     r->out.begun = true;
-    r->reply.status = 200;
+    if (r->state != REQ_HOLD) /* there it is that of the endpoint, which is still to be judged */
+        r->reply.status = 200;
     r->out.framing = r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
     bool ok =
         buf_str(&b, STR("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"

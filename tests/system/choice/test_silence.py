@@ -18,6 +18,8 @@ SILENT = {
     "the head": STREAM_HEAD,
     "half an event": STREAM_HEAD + chunk(START[:30]),
     "the first event": STREAM_HEAD + chunk(START),
+    "half of JSON": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    "half an error": b"HTTP/1.1 503 Busy\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
     "pings": STREAM_HEAD + chunk(START + PING + b": still here\n\n"),
 }
 

@@ -159,6 +159,19 @@ def test_pings_do_not_hide_a_dead_endpoint(one, client, sent):
     assert got[-1] == "error" and got.count("ping") >= 2
 
 
+def test_error_that_stalls_behind_our_ping(qcc, raw, client):
+    """It is judged by its own status, not by the 200 that the client has."""
+    half = b"HTTP/1.1 503 Busy\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+    bad, good = raw(lambda peer, _: (peer.send(half), peer.wait_gone())), raw(STREAM)
+    q = qcc({**CALM, **FAST_PING, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)],
+             "balance": {"strategy": "priority_failover"}, "retry": {"max_attempts_per_endpoint": 1},
+             "upstream": {"idle_timeout": "300ms"}})
+    r = client(q).ask(stream=True)
+    assert r.body.startswith(PING) and r.body.replace(PING, b"") == WHOLE
+    row = until(lambda: q.ctl_json("requests")["requests"], "the request's row")[0]
+    assert row["attempts"][0]["class"] == "transient" and row["attempts"][0]["reason"] == "5xx", row["attempts"]
+
+
 def test_coded_stream_behind_pings(qcc, raw, client):
     def late(peer, request):
         time.sleep(0.6)

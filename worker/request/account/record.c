@@ -123,7 +123,6 @@ static const char *stage_of(const struct req *r)
 
 void record_fill_open(struct recent_record *to, const struct req *r)
 {
-    bool begun = r->state == REQ_RELAY || r->out.begun;
-    record_fill(to, r, begun ? r->reply.status : 0, stage_of(r));
+    record_fill(to, r, req_client_status(r), stage_of(r));
     to->open = true;
 }

@@ -301,6 +301,14 @@ static inline bool req_reply_encoded(const struct req *r)
     return r->reply.coding != CODING_NONE;
 }
 
+/* The status that the client has received; 0: none yet. */
+static inline unsigned req_client_status(const struct req *r)
+{
+    if (r->state == REQ_RELAY)
+        return r->reply.status;
+    return r->out.begun ? 200 : 0; /* relay_begin */
+}
+
 static inline bool req_is_side(const struct req *r)
 {
     return r->in.purpose == FOR_SIDE;

@@ -27,22 +27,9 @@ static struct slab conns = SLAB_INIT(conns, sizeof(struct conn));
 static void conn_run(struct conn *c, char *p, size_t n);
 static void after_flush(struct conn *c);
 
-static const uint16_t conn_next_state[] = {
-#define TO(s) (1u << CONN_##s)
-    [CONN_SHAKE] = TO(IDLE) | TO(CLOSED),
-    [CONN_IDLE] = TO(HEAD) | TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
-    [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(FLUSH) | TO(CLOSED),
-    [CONN_BODY] = TO(BUSY) | TO(FLUSH) | TO(CLOSED),
-    [CONN_BUSY] = TO(FLUSH) | TO(CLOSED),
-    [CONN_FLUSH] = TO(IDLE) | TO(LINGER) | TO(CLOSED),
-    [CONN_LINGER] = TO(CLOSED),
-    [CONN_CLOSED] = 0,
-#undef TO
-};
-
 static void conn_set(struct conn *c, enum conn_state s)
 {
-    if (!(conn_next_state[c->state] & (1u << s)))
+    if (!conn_state_may_follow(c->state, s))
         die("conn: state %d after %d", s, c->state);
     if (c->state == CONN_IDLE)
         list_remove(&c->idle_node);
@@ -180,15 +167,12 @@ static void write_out(struct conn *c)
     }
     buf_drop(&c->out, r > 0 ? (size_t)r : 0);
     bool flush = c->state == CONN_FLUSH;
-    if (c->out.len)
-        await_room(c);
-    else
-        written(c);
-    if (c->throttled && !flush && c->out.len < CONN_BACKLOG / 4) {
-        c->throttled = false;
-        if (c->client.req)
-            conductor_client_room(c->client.req);
-    }
+    (c->out.len ? await_room : written)(c);
+    if (flush || !c->throttled || c->out.len >= CONN_BACKLOG / 4)
+        return;
+    c->throttled = false;
+    if (c->client.req)
+        conductor_client_room(c->client.req);
 }
 
 static void on_turn_end(struct ready *r)

@@ -7,26 +7,11 @@
 #include "common/base/base.h"
 #include "common/base/buf.h"
 #include "common/base/list.h"
+#include "worker/client/conn_state.h"
 #include "worker/client/listener.h"
 #include "worker/loop/reader.h"
 #include "worker/net/io.h"
 #include "worker/loop/deadline.h"
-
-/*                SHAKE ──► IDLE ◄──────────────┐
- *                            │ first byte      │ reply done, kept alive
- *                            ▼                 │
- *                          HEAD ──► BODY ──► BUSY ──► FLUSH ──► LINGER ──► CLOSED
- *  HEAD and BODY go to FLUSH when the request is refused. */
-enum conn_state {
-    CONN_SHAKE,  /* TLS handshake */
-    CONN_IDLE,   /* nothing of a request yet; in conn_env.new_conns or idle_conns */
-    CONN_HEAD,   /* part of a head */
-    CONN_BODY,   /* head done, body being read */
-    CONN_BUSY,   /* request complete, being answered */
-    CONN_FLUSH,  /* reply complete, its last bytes are being written */
-    CONN_LINGER, /* sending side shut down; bytes from the client are discarded */
-    CONN_CLOSED  /* freed at the end of the turn */
-};
 
 struct conn {
     struct client client; /* the part that requests see */

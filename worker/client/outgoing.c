@@ -3,7 +3,6 @@
 #include "common/conf/conf.h"
 #include "worker/request/env/client.h"
 #include "worker/request/state/req.h"
-#include "worker/translate/interpreter.h"
 
 /* Bytes whose copy costs less than the wake-up that it may save: a small reply, some events. */
 enum { SMALL = 8192 };

@@ -135,8 +135,10 @@ static void log_state(struct recorder *r, const struct ipc_rec_state *m)
     bool same = m->state == r->is.state && str_eq(m->why, str_c(r->why));
     if (m->note.n && m->fine)
         log_info("history: " STR_FMT, STR_ARG(m->note));
-    else if (m->note.n)
+    else if (m->note.n) {
+        note_error(r, m->note);
         log_warn("history: " STR_FMT, STR_ARG(m->note));
+    }
     if (same)
         return;
     if (m->state > HISTORY_STORING)

@@ -86,7 +86,7 @@ def part(requests, usd, **more):
          "bytes_in": requests * 5000, "bytes_out": requests * 900,
          "tokens": {"input": requests * 120, "output": requests * 340, "cache_read": requests * 9000, "write_5m": requests * 400,
                     "write_1h": 0},
-         "cost_usd": usd, "priced_usd": usd or 0.0, "unpriced": []}
+         "cost_usd": usd, "priced_usd": usd or 0.0, "unpriced": [], "unpriced_tokens": 0}
     p.update(more)
     return p
 
@@ -135,7 +135,7 @@ def usage(address, keys=("claude-opus-5-5", "claude-sonnet-5-5", "some-unknown")
             n = (7 * i + 13 * k) % 29 + 2
             lost = {"failed": n // 9, "cancelled": n // 14}
             p = part(n, None if name in unpriced else round(n * 0.0123 * (k + 1), 6), unpriced=[name] if name in unpriced else [])
-            p.update(lost, ok=n - sum(lost.values()))
+            p.update(lost, ok=n - sum(lost.values()), unpriced_tokens=sum(p["tokens"].values()) if name in unpriced else 0)
             buckets.append({"time": at, **({"key": name} if name else {}), **p})
     sums = [{"key": name, **add([{k: v for k, v in b.items() if k not in ("time", "key")} for b in buckets if b.get("key") == name])}
             for name in names if name]

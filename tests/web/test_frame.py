@@ -145,6 +145,8 @@ def test_an_upgrade_is_said_and_not_loaded_by_itself(api, page):
     (lambda o: [e.update(endpoint(e["name"], "queued")) for e in o["endpoints"]], "none", "No endpoint is usable"),
     (lambda o: o.update(last_reload={"at": iso(time.time()), "ok": False, "error": "bad", "faults": ["a", "b"]}), "reload", "2 faults"),
     (lambda o: o["history"].update(state="paused", last_error="disk full"), "history", "disk full"),
+    (lambda o: o["history"].update(last_error="history.db cannot be used (damaged): it is set aside as history.db.bad-1", last_error_at=iso(time.time())),
+     "history-aside", "began anew"),
     (lambda o: o["history"].update(state="broken", last_error="malformed"), "history", "malformed"),
     (lambda o: o["history"].update(state="sums only", why="the file is at max_size"), "history", "sums only: the file"),
     (lambda o: o["history"].update(state="not answering"), "history", "not answering"),

@@ -348,6 +348,17 @@ def test_the_last_that_serves_is_warned_about(api, page):
     assert "Nothing will serve after this." in text(p, "dialog")
 
 
+def test_an_open_question_sees_what_others_do(api, page):
+    """Another operator takes the others out while it is asked."""
+    p = open_page(page, api, "endpoints/official")
+    p.click("[data-act=drain]")
+    p.until("document.querySelector('dialog[open]')")
+    assert "Nothing will serve" not in text(p, "dialog")
+    for e in api.overview["endpoints"][1:]:
+        e.update(endpoint(e["name"], "disabled"))
+    p.until("document.querySelector('dialog').textContent.includes('Nothing will serve after this.')")
+
+
 def test_use_only_this_one_names_the_others(api, page):
     p = open_page(page, api, "endpoints")
     p.click("tr[data-row$=official] button[aria-haspopup=menu]")

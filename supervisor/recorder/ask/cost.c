@@ -103,12 +103,17 @@ price_money cost_of_row(struct cost *c, const struct usage_row *row, uint64_t *u
     return cost;
 }
 
+static const enum rollup_sum tokens[] = {SUM_INPUT, SUM_OUTPUT, SUM_CACHE_READ, SUM_WRITE_5M,
+                                         SUM_WRITE_1H};
+
 void cost_add(struct cost_sum *s, const struct usage_row *row, price_money cost, uint64_t unpriced)
 {
     for (size_t i = 0; i < SUM__COUNT; i++)
         s->sum[i] += row->sum[i];
     s->cost += cost;
     s->unpriced |= unpriced;
+    for (size_t i = 0; unpriced && i < COUNT_OF(tokens); i++)
+        s->unpriced_tokens += row->sum[tokens[i]];
 }
 
 /* ---- in the answer */
@@ -141,9 +146,8 @@ static const enum rollup_sum counts[] = {
     SUM_REQUESTS, SUM_OK,     SUM_FAILED, SUM_CANCELLED, SUM_RETRIED,
     SUM_MOVED,    SUM_UNTOLD, SUM_WEB,    SUM_BYTES_IN,  SUM_BYTES_OUT,
 };
-static const enum rollup_sum tokens[] = {SUM_INPUT, SUM_OUTPUT, SUM_CACHE_READ, SUM_WRITE_5M,
-                                         SUM_WRITE_1H};
-_Static_assert(COUNT_OF(counts) + 4 == COST_MEMBERS, "each count, tokens, two costs, unpriced");
+_Static_assert(COUNT_OF(counts) + 5 == COST_MEMBERS,
+               "each count, tokens, two costs, unpriced and its tokens");
 
 /* How many of those sums are appended: all, or those that are not 0. */
 static uint32_t members(const struct cost_sum *s, const enum rollup_sum *v, size_t n, bool all)
@@ -173,8 +177,10 @@ static void put_sum(const struct cost *c, const struct cost_sum *s, bool all, st
     else
         put_money(d, "cost_usd", s->cost);
     put_money(d, "priced_usd", s->cost);
-    if (all || s->unpriced)
+    if (all || s->unpriced) {
         put_unpriced(c, s->unpriced, d);
+        doc_kv_int(d, "unpriced_tokens", s->unpriced_tokens);
+    }
 }
 
 void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d)
@@ -184,7 +190,7 @@ void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d)
 
 uint32_t cost_told(const struct cost_sum *s)
 {
-    return members(s, counts, COUNT_OF(counts), false) + 3 + (s->unpriced != 0);
+    return members(s, counts, COUNT_OF(counts), false) + 3 + (s->unpriced ? 2 : 0);
 }
 
 void cost_put_told(const struct cost *c, const struct cost_sum *s, struct doc *d)

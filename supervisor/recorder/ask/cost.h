@@ -28,8 +28,9 @@ struct cost {
 /* Sums of rows, with their cost. */
 struct cost_sum {
     int64_t sum[SUM__COUNT];
-    price_money cost;  /* of what has a price */
-    uint64_t unpriced; /* a bit for each of cost.lacks; the highest: further models */
+    price_money cost;        /* of what has a price */
+    uint64_t unpriced;       /* a bit for each of cost.lacks; the highest: further models */
+    int64_t unpriced_tokens; /* of the rows of which a part has no price */
 };
 
 /* Reads the models' names and the factors. Returns SQLite's result; cost_free in any case. */
@@ -44,12 +45,13 @@ price_money cost_of_row(struct cost *c, const struct usage_row *row, uint64_t *u
 void cost_add(struct cost_sum *s, const struct usage_row *row, price_money cost, uint64_t unpriced);
 
 /* The members that cost_put appends. */
-enum { COST_MEMBERS = 14 };
+enum { COST_MEMBERS = 15 };
 
 /* Appends the sums as COST_MEMBERS members of a map. */
 void cost_put(const struct cost *c, const struct cost_sum *s, struct doc *d);
 
-/* The same without what is 0: counts, kinds of tokens, and `unpriced` if it is empty. Appends
+/* The same without what is 0: counts, kinds of tokens, and `unpriced` and its tokens if it
+ * is empty. Appends
  * cost_told members: there are thousands of buckets in an answer. */
 uint32_t cost_told(const struct cost_sum *s);
 void cost_put_told(const struct cost *c, const struct cost_sum *s, struct doc *d);

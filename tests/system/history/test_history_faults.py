@@ -266,6 +266,7 @@ def test_what_is_set_aside(kept, tmp_path):  # noqa: F811
     name = bad[3]
     assert {end: (state / (name + end)).read_bytes() for end in ("", "-wal")} == {e: was[e] for e in ("", "-wal")}
     assert q.wait_log("warning.*history: history.db cannot be used \\(.*\\): it is set aside as " + name)
+    assert q.ctl_json("history")["last_error"].endswith("it is set aside as " + name)
     assert agree(h["path"]) == 2
 
 

@@ -146,9 +146,10 @@ def test_costs(filled):
         t = k["tokens"]
         if k["key"] == "house-model-1":
             assert k["cost_usd"] is None and k["unpriced"] == ["house-model-1"] and k["priced_usd"] == 0
+            assert 0 < k["unpriced_tokens"] == sum(t.values()) == u["total"]["unpriced_tokens"]
             continue
         micro = t["input"] + 5 * t["output"] + t["cache_read"] * .1 + t["write_5m"] * 1.25 + t["write_1h"] * 2
-        assert k["unpriced"] == [] and abs(k["cost_usd"] - micro / 1e6 - k["web"] * .01) < 1e-5
+        assert k["unpriced"] == [] and k["unpriced_tokens"] == 0 and abs(k["cost_usd"] - micro / 1e6 - k["web"] * .01) < 1e-5
     assert u["total"]["cost_usd"] is None and u["total"]["unpriced"] == ["house-model-1"]
     known = sum(k["priced_usd"] for k in u["keys"])
     for by in ("day", "endpoint", "client"):

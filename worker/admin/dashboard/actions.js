@@ -48,10 +48,11 @@ const left = (names) => (live.overview?.endpoints ?? []).some((e) => usable(e) &
 // One verb on some endpoints, or on the part of one, asked before where it takes something away.
 export async function act(ctx, verb, names, part) {
     if (!names.length) return;
-    const last = (verb === 'disable' || verb === 'drain') && !left(names);
+    const last = () => (verb === 'disable' || verb === 'drain') && !left(names);
     if (ASKED.includes(verb)) {
-        const text = [t(part ? 'ask.part' : `ask.${verb}.text`), verb === 'reset' ? null : t('ask.lasts'), last ? t('ask.nothing') : null];
-        if (!await confirm(t('ask.' + verb, { names: called(names, part) }), text, t('act.' + verb), last || verb === 'disable')) return;
+        // looked at as long as it is asked: another operator may take the others out meanwhile
+        const text = () => [t(part ? 'ask.part' : `ask.${verb}.text`), verb === 'reset' ? null : t('ask.lasts'), last() ? t('ask.nothing') : null];
+        if (!await confirm(t('ask.' + verb, { names: called(names, part) }), text, t('act.' + verb), last() || verb === 'disable')) return;
     }
     for (const name of names) await one(ctx, verb, name, part);
     poll(true);
@@ -62,8 +63,9 @@ export async function only(ctx, name) {
     const list = live.overview?.endpoints ?? [];
     const others = list.filter((e) => e.name !== name && !e.draining && e.state !== 'disabled').map((e) => e.name);
     const me = list.find((e) => e.name === name);
-    const text = [t('ask.only.text', { names: listed(others) || fmt.NONE }), t('ask.lasts'), me && !usable(me) ? t('ask.nothing') : null];
-    if (!others.length || !await confirm(t('ask.only', { name }), text, t('act.only'), me && !usable(me))) return;
+    const serves = () => (live.overview?.endpoints ?? []).some((e) => e.name === name && usable(e));
+    const text = () => [t('ask.only.text', { names: listed(others) || fmt.NONE }), t('ask.lasts'), me && !serves() ? t('ask.nothing') : null];
+    if (!others.length || !await confirm(t('ask.only', { name }), text, t('act.only'), me && !serves())) return;
     for (const other of others) await one(ctx, 'drain', other);
     poll(true);
 }

@@ -170,9 +170,10 @@ const SKEW_MS = 30000;
 function ofHistory(hist) {
     const { state } = hist;
     const why = hist.last_error ?? hist.why ?? state;
-    const level = ['paused', 'clock', 'sums only', 'not answering'].includes(state) ? 'warn' : 'bad';
-    const key = { paused: 'paused', clock: 'paused', 'sums only': 'sums', locked: 'failed', newer: 'failed', broken: 'failed', failed: 'failed', 'not running': 'failed', 'not answering': 'failed', set_aside: 'aside' }[state];
-    if (key) return { id: 'history-' + state, level, href: '#/system', text: t('banner.history.' + key, { why }) };
+    const level = ['storing', 'paused', 'clock', 'sums only', 'not answering'].includes(state) ? 'warn' : 'bad';
+    const aside = state === 'storing' && / set aside /.test(hist.last_error ?? '');
+    const key = aside ? 'aside' : { paused: 'paused', clock: 'paused', 'sums only': 'sums', locked: 'failed', newer: 'failed', broken: 'failed', failed: 'failed', 'not running': 'failed', 'not answering': 'failed' }[state];
+    if (key) return { id: aside ? 'history-aside-' + hist.last_error_at : 'history-' + state, level, href: '#/system', text: t('banner.history.' + key, { why }) };
     if (hist.behind_ms >= 5000) return { id: 'history-behind', level: 'warn', href: '#/system', text: t('banner.history.behind', { x: fmt.span(hist.behind_ms) }) };
     if (hist.dropped > 0) return { id: 'history-dropped', level: 'info', href: '#/system', text: t('banner.history.dropped', { n: fmt.num(hist.dropped), count: hist.dropped }) };
     return null;

@@ -94,9 +94,12 @@ const keyOf = (s, k, lines) => (lines
     ? h('svg.key-line', { width: 18, height: 10, 'aria-hidden': 'true' }, h('path', { class: 'l' + (s.cls ?? k), d: 'M1 5h16', 'stroke-width': 2, 'stroke-dasharray': DASHES[k] }))
     : h('span', { class: 'key f' + (s.cls ?? k), 'aria-hidden': 'true' }));
 
-const textAt = (o, i) => [slot(o, i) + (running(o, i) ? ` (${t('bucket.running')})` : ''), ...o.series.map((s) => `${s.label} ${s.values[i] === null ? fmt.NONE : o.show(s.values[i])}`)].join(' · ');
+// '≥': the least that it is, a part of it is not known.
+const valueAt = (o, s, i) => (s.values[i] === null ? fmt.NONE : (s.least?.[i] ? '≥ ' : '') + o.show(s.values[i]));
 
-// chart({id, title, unit, times, step, series: [{id, label, values, cls}], kind: 'bars' or 'lines', show(value), redraw}).
+const textAt = (o, i) => [slot(o, i) + (running(o, i) ? ` (${t('bucket.running')})` : ''), ...o.series.map((s) => `${s.label} ${valueAt(o, s, i)}`)].join(' · ');
+
+// chart({id, title, unit, times, step, series: [{id, label, values, cls, least}], kind: 'bars' or 'lines', show(value), redraw}).
 // A value of null is a gap.
 export function chart(o) {
     const state = (kept[o.id] ??= { width: 0, at: null });
@@ -146,7 +149,7 @@ export function chart(o) {
         }).observe(el) },
     svg,
     h('p.readout', null, state.at === null ? (max ? null : h('span.dim', null, t('chart.none'))) : h('b', null, slot(o, state.at), running(o, state.at) ? ` (${t('bucket.running')})` : ''),
-        o.series.map((s, k) => h('span', null, keyOf(s, k, o.kind === 'lines'), s.label, state.at === null ? null : [' ', h('b', null, s.values[state.at] === null ? fmt.NONE : o.show(s.values[state.at]))]))),
+        o.series.map((s, k) => h('span', null, keyOf(s, k, o.kind === 'lines'), s.label, state.at === null ? null : [' ', h('b', null, valueAt(o, s, state.at))]))),
     h('details', { open: state.table, ontoggle: (e) => { if (state.table !== e.currentTarget.open) { state.table = e.currentTarget.open; o.redraw(); } } },
         h('summary', null, t('as.table')), state.table ? asTable(o) : null));
 }
@@ -155,4 +158,4 @@ const asTable = (o) => h('div.table-wrap', null, h('table.list', null,
     h('caption.vh', null, `${o.title}, ${o.unit}`),
     h('thead', null, h('tr', null, h('th', { scope: 'col' }, t('col.time')), o.series.map((s) => h('th.num', { scope: 'col' }, s.label)))),
     h('tbody', null, o.times.map((time, i) => h('tr', { key: time }, h('th', { scope: 'row', 'data-label': t('col.time') }, slot(o, i), running(o, i) ? ` (${t('bucket.running')})` : ''),
-        o.series.map((s) => h('td.num', { 'data-label': s.label }, s.values[i] === null ? fmt.NONE : o.show(s.values[i]))))))));
+        o.series.map((s) => h('td.num', { 'data-label': s.label }, valueAt(o, s, i))))))));

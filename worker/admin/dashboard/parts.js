@@ -64,6 +64,7 @@ export function cost(doc, path, of) {
     if (!part) return h('span', { title: t('value.none') }, fmt.NONE);
     if (part.cost_usd !== null && part.cost_usd !== undefined) {
         const low = part.untold > 0;
+        if (low && !fmt.tokenSum(part.tokens)) return h('span', { title: t('cost.untold', { n: part.untold }) }, fmt.NONE);
         return h('span', { title: low ? t('cost.untold', { n: part.untold }) : '$' + fmt.num(part.cost_usd, 6) },
             low ? '≥ ' : '', f(doc, p + 'cost_usd', fmt.money, { of, title: '$' + fmt.num(part.cost_usd, 6) }));
     }
@@ -207,7 +208,7 @@ export const dialogsView = () => dialogs.map((d) =>
         onclick: (e) => e.target === e.currentTarget && endDialog(d, null) },
     h('div.dialog', null,
         h('h2', { id: 'dt' + d.id, tabindex: d.body ? '-1' : null, autofocus: Boolean(d.body) }, d.title),
-        (Array.isArray(d.text) ? d.text : [d.text]).filter(Boolean).map((p) => h('p', null, p)),
+        [typeof d.text === 'function' ? d.text() : d.text].flat().filter(Boolean).map((p) => h('p', null, p)),
         d.body ? d.body() : null,
         h('div.dialog-buttons', null, d.buttons.map((b, i) =>
             button(b.label, () => endDialog(d, b.value), { class: b.cls ?? '', autofocus: i === 0 && !d.body }))))));

@@ -20,9 +20,14 @@ const COUNTS = ['requests', 'ok', 'failed', 'cancelled'];
 const REST = ['web', 'bytes_in', 'bytes_out'];
 const MORE = ['retried', 'moved', 'untold'];
 
+// A part of it has no price: what is known is the least that it costs.
+const least = (p) => Boolean(p.unpriced?.length || p.untold);
+// Its endpoints told no usage at all: what it costs is not known, and not nothing.
+const blank = (p) => p.untold > 0 && !fmt.tokenSum(p.tokens);
+
 // What is measured: of(part) its value, show how it is written. A share cannot be stacked.
 const MEASURES = {
-    cost: { of: (p) => (p.priced_usd || !p.unpriced?.length ? p.priced_usd : null), show: fmt.money, unit: 'unit.usd' },
+    cost: { of: (p) => (p.priced_usd || !(least(p) || blank(p)) ? p.priced_usd : null), least, show: fmt.money, unit: 'unit.usd' },
     tokens: { of: (p) => fmt.tokenSum(p.tokens), show: fmt.compact, unit: 'unit.tokens' },
     requests: { of: (p) => p.requests ?? 0, show: fmt.num, unit: 'unit.requests' },
     cache: { of: (p) => fmt.cacheShare({ cache_read: 0, ...p.tokens }), show: fmt.pct, unit: 'unit.share', share: true },
@@ -35,7 +40,7 @@ function view(p) {
     const now = Date.now() / 1000;
     const v = { since: p.since ?? '7d', by: BY.includes(p.by) ? p.by : 'model', measure: Object.hasOwn(MEASURES, p.measure ?? '') ? p.measure : 'cost' };
     const from = start(v.since, now) ?? now - 7 * 86400;
-    const until = p.until ? Math.max(Number(p.until), from + 1) : now;
+    const until = p.until ? Number(p.until) : now; // before `from`: the API says so
     const steps = STEPS.filter((s) => (until - from) / s < POINTS);
     v.steps = steps.length ? steps : [86400];
     v.step = v.steps.includes(Number(p.step)) ? Number(p.step) : v.steps.includes(STEP[v.since]) ? STEP[v.since] : v.steps.find((s) => (until - from) / s <= 40) ?? 86400;
@@ -53,10 +58,10 @@ const before = (v, d) => `usage?by=${d.by}&since=${2 * d.since - d.until}&until=
 const begun = (o, d) => Math.min((fmt.date(o.history?.oldest)?.getTime() ?? -Infinity) / 1000, ...d.buckets.slice(0, 1).map((b) => b.time));
 
 function merge(parts) {
-    const sum = { priced_usd: 0, tokens: {}, unpriced: [] };
+    const sum = { priced_usd: 0, untold: 0, tokens: {}, unpriced: [] };
     for (const p of parts) {
         sum.unpriced.push(...p.unpriced ?? []);
-        for (const k of [...COUNTS, 'priced_usd']) sum[k] = (sum[k] ?? 0) + (p[k] ?? 0);
+        for (const k of [...COUNTS, 'untold', 'priced_usd']) sum[k] = (sum[k] ?? 0) + (p[k] ?? 0);
         for (const k of KINDS) sum.tokens[k] = (sum.tokens[k] ?? 0) + (p.tokens[k] ?? 0);
     }
     return sum;
@@ -87,15 +92,16 @@ function chartOf(ctx, v, d, keys, of) {
     const now = Date.now() / 1000;
     const oldest = begun(ctx.o, d);
     const at = Map.groupBy ? Map.groupBy(d.buckets, (b) => b.time) : d.buckets.reduce((a, b) => a.set(b.time, [...(a.get(b.time) ?? []), b]), new Map());
+    const parts = (s, time) => (at.get(time) ?? []).filter((b) => !s.keys || s.keys.has(b.key));
     const value = (s, time) => {
-        const parts = (at.get(time) ?? []).filter((b) => !s.keys || s.keys.has(b.key));
-        if (parts.length) return s.of(merge(parts));
+        const of = parts(s, time);
+        if (of.length) return s.of(merge(of));
         // Nothing was used, or nothing is known: the history begins later.
         return m.share || time > now || (time + d.step <= oldest && !at.has(time)) ? null : 0;
     };
     return chart({
         id: 'usage', title: t('us.' + v.measure), unit: t(v.by === 'none' && v.measure === 'errors' ? 'unit.requests' : m.unit, { step: t('step.' + d.step) }), times: d.times, step: d.step ?? v.step, redraw: ctx.redraw, of,
-        series: stacks(v, d, keys).map((s) => ({ ...s, values: d.times.map((time) => value(s, time)) })), kind: m.share ? 'lines' : 'bars', show: m.show,
+        series: stacks(v, d, keys).map((s) => ({ ...s, values: d.times.map((time) => value(s, time)), least: m.least && d.times.map((time) => m.least(merge(parts(s, time)))) })), kind: m.share ? 'lines' : 'bars', show: m.show,
     });
 }
 
@@ -106,6 +112,8 @@ function change(v, part, old) {
     const a = m.of(part);
     const b = old ? m.of(old) : null;
     if (a === null || b === null) return h('span.dim', { title: t(a === null ? 'value.none' : 'us.nobefore') }, fmt.NONE);
+    // two least values say nothing of the change
+    if (m.least && (part.unpriced?.length || old.unpriced?.length)) return h('span.dim', { title: t('us.least') }, fmt.NONE);
     const sign = (x) => (x > 0 ? '+' : x < 0 ? '−' : '±');
     const title = t('us.was', { x: m.show(b) });
     if (m.share) return h('span', { title }, sign(a - b) + fmt.num(Math.abs(a - b) * 100, 1) + ' ' + t('us.points'));
@@ -146,14 +154,12 @@ function columns(v, d, of, old) {
     ].filter(Boolean);
 }
 
-// Models without a price, what they have used, and where to say their price.
-function unpriced(v, d) {
+// Models without a price, what of them was used without one, and where to say it.
+function unpriced(d) {
     const models = d.total.unpriced ?? [];
     if (!models.length) return null;
-    const q = v.by === 'model' ? { data: d } : query(v.path.replace(/by=\w+/, 'by=model'), EVERY, 'usage-models');
-    const n = q.data ? q.data.keys.filter((k) => models.includes(k.key)).reduce((a, k) => a + fmt.tokenSum(k.tokens), 0) : null;
     return h('p.note', { id: 'unpriced' }, h('span.mark.warn', { 'aria-hidden': 'true' }, '◆ '),
-        ui.link('#/config/prices', t('us.unpriced', { count: models.length, n: models.length, x: fmt.compact(n) }), { title: models.join(', ') }));
+        ui.link('#/config/prices', t('us.unpriced', { count: models.length, n: models.length, x: fmt.compact(d.total.unpriced_tokens) }), { title: models.join(', ') }));
 }
 
 function tableOf(v, d, keys, of, old) {
@@ -217,7 +223,7 @@ function report(ctx, v, q) {
     return [
         h('p.dim', { id: 'range' }, ui.dots(range, t('footer.zone', { zone: fmt.zoneName() }), d.list_prices_of ? t('footer.prices', { day: d.list_prices_of }) : null, d.rounded ? t('us.rounded') : null, ctx.o.history?.state === 'sums only' ? null : behind(ctx.o))),
         ui.section(t('us.' + v.measure), tools, chartOf(ctx, v, d, keys, of)),
-        h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, known) : ui.empty(t('us.none')), unpriced(v, d)),
+        h('section.part', { 'aria-label': t('us.caption') }, d.total.requests ? tableOf(v, d, keys, of, known) : ui.empty(t('us.none')), unpriced(d)),
     ];
 }
 

@@ -11,7 +11,7 @@ export default {
     'copy': 'Copy', 'copied': 'Copied.', 'copy.byhand': 'This page may not use the clipboard. Copy it by hand:', 'again': 'Try again',
     'footer.generation': 'generation', 'footer.up': 'up', 'footer.zone': 'times in {zone}', 'footer.prices': 'list prices of {day}',
     'unit.s': 's', 'unit.min': 'min', 'unit.h': 'h', 'unit.d': 'd',
-    'value.none': 'not told', 'cost.unpriced': { one: 'at least: {n} model has no price: {models}', other: 'at least: {n} models have no price: {models}' },
+    'value.none': 'not told', 'cost.unpriced': { one: 'at least: {n} model has no price, or not for all: {models}', other: 'at least: {n} models have no price, or not for all: {models}' },
     'cost.untold': { one: 'at least: {n} request did not tell all of its usage', other: 'at least: {n} requests did not tell all of their usage' },
     'error.timeout': 'No reply within 5 s.', 'error.network': 'No connection to QCC.', 'error.module': 'This page could not be loaded.', 'error.page': 'This page failed: {x}',
     'history.off': 'History is off: set state_dir or history.enabled in qcc.yaml.',

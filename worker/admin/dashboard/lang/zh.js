@@ -11,7 +11,7 @@ export default {
     'copy': '复制', 'copied': '已复制。', 'copy.byhand': '此页面不能使用剪贴板，请手动复制：', 'again': '重试',
     'footer.generation': '配置代次', 'footer.up': '已运行', 'footer.zone': '时区 {zone}', 'footer.prices': '标价日期 {day}',
     'unit.s': '秒', 'unit.min': '分', 'unit.h': '小时', 'unit.d': '天',
-    'value.none': '没有数据', 'cost.unpriced': { other: '下限：{n} 个模型没有价格：{models}' },
+    'value.none': '没有数据', 'cost.unpriced': { other: '下限：{n} 个模型没有价格或价格不全：{models}' },
     'cost.untold': { other: '下限：{n} 个请求没有报告全部用量' },
     'error.timeout': '5 秒内没有响应。', 'error.network': '无法连接 QCC。', 'error.module': '无法加载此页面。', 'error.page': '此页面出错：{x}',
     'history.off': '历史记录未启用：请在 qcc.yaml 中设置 state_dir 或 history.enabled。',

@@ -17,6 +17,9 @@
 /* So that a number in the engine that is none does not become this host's. */
 #define CONN_MAX UINT64_C(999999999999999)
 
+/* A worker that does not return its idle places for so long holds up no join. */
+enum { MEET_MS = 250 };
+
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -217,8 +220,10 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
     struct conf *old = p->conf;
     bool was = p->on;
     p->on = c->cluster.url != NULL;
-    if (!was)
+    if (!was) {
         p->on_ms = clock_boot_ms();
+        p->link_ms = p->beat_ms = 0;
+    }
     p->conf = conf_ref(c);
     p->shares = c->cluster_more.shares;
     p->lease_ms = c->cluster.lease;
@@ -233,7 +238,8 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
         peers_places_off(p);
     if (!p->on) {
         drop_endpoints(p);
-        p->up = false;
+        p->up = p->first = false;
+        p->meet_ms = p->joining_ms = 0;
         return false;
     }
     snprintf(p->host, sizeof p->host, "%s", host);
@@ -289,6 +295,8 @@ void peers_link_started(struct peers *p)
                                     .bindings = c->affinity.max_sessions,
                                     .bind = p->binds};
     p->linked = p->again = true;
+    if (!p->link_ms)
+        p->link_ms = clock_boot_ms();
     p->bindings = 0; /* as this link has it */
     p->state = LINK_CONNECTING;
     p->since_ms = clock_wall_ms();
@@ -300,6 +308,8 @@ void peers_link_started(struct peers *p)
 void peers_link_ended(struct peers *p, bool told)
 {
     p->linked = false;
+    p->meet_ms = 0;
+    peers_places_not_joined(p);
     if (p->on && told)
         peers_enter(p, LINK_CONNECTING, STR("the link was stopped"));
     else if (p->on)
@@ -329,6 +339,8 @@ static void join(struct peers *p)
 {
     struct buf held;
     uint64_t wall = (uint64_t)clock_wall_ms();
+    p->meet_ms = 0;
+    peers_places_join(p, clock_boot_ms());
     buf_init(&held, IPC_HELD_MAX);
     for (size_t i = 0; i < p->n; i++) {
         char kind[SHARED_NAME_MAX + 1];
@@ -336,10 +348,11 @@ static void join(struct peers *p)
         for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, kind)); k++)
             if (l->fence)
                 add_held(&held, &p->v[i], kind, l->fence);
-        if (peers_places_lent(p, i))
-            add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
+        if (p->v[i].stated || p->v[i].idle)
+            add_held(&held, &p->v[i], "c", p->v[i].stated);
+        if (p->v[i].idle)
+            add_held(&held, &p->v[i], "i", p->v[i].idle);
     }
-    peers_places_join(p, clock_boot_ms());
     p->conn = wall > p->conn ? wall : p->conn + 1;
     const struct ipc_link_join m = {.conn = p->conn,
                                     .epoch = str_c(p->at.epoch),
@@ -348,6 +361,15 @@ static void join(struct peers *p)
                                     .held = buf_view(&held)};
     peers_say(p, ipc_put_v_link_join, &m);
     buf_free(&held);
+}
+
+/* LINK_MEET has come. */
+static void meet(struct peers *p, int64_t now_ms)
+{
+    if (peers_places_meet(p, now_ms))
+        p->meet_ms = now_ms + MEET_MS;
+    else
+        join(p);
 }
 
 /* The hosts of a whole beat. */
@@ -450,7 +472,7 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)
         peers_on_state(p, &state);
     else if (f->id == IPC_LINK_MEET)
-        join(p);
+        meet(p, now);
     else if (f->id == IPC_LINK_JOINED && ipc_get_link_joined(f, &joined) &&
              joined.resync < SHARED_RESYNC__COUNT)
         on_joined(p, &joined);
@@ -483,6 +505,8 @@ void peers_turn(struct peers *p, int64_t now_ms)
 {
     if (!p->on)
         return;
+    if (p->meet_ms && (now_ms >= p->meet_ms || !peers_places_due(p)))
+        join(p);
     bool alone = peers_alone(p, now_ms);
     if (p->up && alone)
         peers_enter(p, LINK_LOST, STR("the link does not answer"));
@@ -507,6 +531,10 @@ int64_t peers_next(const struct peers *p)
         return next;
     if (p->binds_out.len)
         next = p->binds_ms;
+    if (p->meet_ms && p->meet_ms < next)
+        next = p->meet_ms;
+    int64_t places = peers_places_next(p);
+    next = places < next ? places : next;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
     if (p->marks_due && p->up)

@@ -121,6 +121,8 @@ struct peers_endpoint {
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
     uint32_t stated;           /* places in use that the last join stated */
+    uint32_t idle;             /* and idle ones that this host still had */
+    bool idle_kept;            /* the engine has them for it */
     uint32_t called;           /* places that it asked for */
     uint32_t all;              /* places that all hosts have, as of the last answer */
     uint32_t hosts;            /* that have places, likewise */
@@ -157,7 +159,10 @@ struct peers {
     bool warned;                              /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
-    int64_t joining_ms; /* a join that states the places in use is under way until then */
+    int64_t meet_ms;    /* the join waits until then for workers that return idle places; 0: no */
+    int64_t joining_ms; /* a join that states the places in use is under way until then; 0: no */
+    bool first;         /* as of the last turn: its first session may begin any moment */
+    bool once;          /* workers return a place as soon as it is idle */
     uint64_t queue, dropped, lag_ms;
     uint64_t bindings; /* as the link was told */
     struct peers_figures figures;
@@ -169,6 +174,7 @@ struct peers {
     uint64_t asked;  /* the last id of a question */
     bool alone;      /* as of the last turn: see peers_alone */
     int64_t on_ms;   /* since when it is on, CLOCK_BOOTTIME */
+    int64_t link_ms; /* when its first link was started, likewise; 0: not yet */
     bool applying;   /* a state of another host is being taken over */
     bool suspect;    /* all endpoints fail from here by transport: what was only seen is not told */
     bool marks_due;  /* all marks are to be told, from marks_at on */
@@ -327,8 +333,20 @@ void peers_leases_turn(struct peers *p, int64_t now_ms);
 int64_t peers_leases_next(const struct peers *p);
 void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
 void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session is to begin. Where others may have what this host had, idle places are taken back from
+ * the workers before those in use are stated. True: the workers have not answered yet. */
+bool peers_places_meet(struct peers *p, int64_t now_ms);
+/* Whether workers have not answered that yet. */
+bool peers_places_due(const struct peers *p);
 /* A session begins, in which the places in use are stated: no more are lent until it has. */
 void peers_places_join(struct peers *p, int64_t now_ms);
+/* The session has not begun. */
+void peers_places_not_joined(struct peers *p);
+/* Keeps whether the engine still has the idle places that were stated. at: the place of the
+ * endpoint's places in kept, as of peers_leases_joined. Gives how many there are of them. */
+size_t peers_places_kept(struct peers_endpoint *pe, struct str kept, size_t at);
+/* When peers_places_turn must be called at the latest, but for the blocks. */
+int64_t peers_places_next(const struct peers *p);
 /* A session has begun, in which the places in use were stated. */
 void peers_places_joined(struct peers *p, int64_t now_ms);
 void peers_places_turn(struct peers *p, int64_t now_ms);

@@ -1,6 +1,8 @@
 """Two and three supervisors that share state through one engine: conversations, breakers, operators' words; the
 engine stopped, killed, emptied, while requests are served."""
+import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -345,6 +347,36 @@ def test_a_host_that_starts_takes_no_place_above_the_limit(host, plays, asks):
         until(lambda: plays[0].n + plays[1].n == before + 1, "the request at an endpoint")
         assert plays[0].n == 4
     plays[0].delay.set()
+    [t.join() for t in threads]
+
+
+def test_a_place_that_is_idle_is_not_stated_at_the_join(host, plays, asks, engine):
+    """What a worker has kept of a request from before the first join is free: stated as in use it would be above the limit."""
+    b = host("b", limited(plays, 4), lease="20s")
+    plays[0].delay.clear()
+    threads = busy(b, asks, 4)
+    until(lambda: threads.extend(busy(b, asks, 1)) or plays[0].n == 4, "all places in use", step=0.3)
+    monitor = engine.client()
+    assert monitor.ask("MONITOR") == b"OK"
+    engine.pause()
+    held, plays[0].delay = plays[0].delay, threading.Event()
+    plays[0].delay.set()
+    a = host("a", limited(plays, 4), wait=False, lease="20s", timeout="200ms")
+    assert asks(a) == "first" and plays[0].n == 5
+    engine.go_on()
+    up(a)
+    until(lambda: places(a)["all"] >= 4, "the answer for the places")
+    shown = places(a)
+    assert (shown["have"], shown["in_use"], shown["all"]) == (0, 0, 4), shown
+    assert asks(a) == "second" and plays[0].n == 5
+    engine.ask("ECHO", "all is seen")
+    seen = iter(monitor.read, None)
+    of_a = '"HSET" "{qcc}:1:c:%s" "%s"' % ("[0-9a-f]{16}", cluster(a)["host"]["id"])
+    said = [re.search(of_a + ' "([0-9]+) ', line.decode()) for line in itertools.takewhile(lambda x: b"all is seen" not in x, seen)]
+    said = [m.group(1) for m in said if m]
+    assert said and set(said) == {"0"}, said
+    monitor.close()
+    held.set()
     [t.join() for t in threads]
 
 

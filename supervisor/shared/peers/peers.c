@@ -20,6 +20,10 @@
 /* A worker that does not return its idle places for so long holds up no join. */
 enum { MEET_MS = 250 };
 
+/* Of two hosts with one id that has come later which finds the other within LATER_MS: two beats and
+ * a join. One that has kept its id so does not do it again within DEFEND_MS. */
+enum { LATER_MS = 5000, DEFEND_MS = 60000 };
+
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -233,6 +237,11 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
                        : p->ttl_ms;
     p->tell_ms = idle / 8 > 1000 ? idle / 8 : 1000;
     bool anew = was && p->on && link_differs(old, c);
+    if (anew && (!same_text(old->cluster.url, c->cluster.url) ||
+                 !same_text(old->cluster.prefix, c->cluster.prefix))) {
+        p->said = (struct shared_line){0}; /* what is up then are others */
+        p->figures.lost_ms = 0;
+    }
     conf_unref(old);
     if (!p->on || !(p->shares & 1u << SHARE_PLACES))
         peers_places_off(p);
@@ -372,26 +381,15 @@ static void meet(struct peers *p, int64_t now_ms)
         join(p);
 }
 
-/* The hosts of a whole beat. */
-static void host_came_or_went(struct peers *p)
-{
-    for (size_t i = 0; i < p->beat.n; i++)
-        if (!shared_hosts_find(&p->hosts, str_c(p->beat.v[i].id)) &&
-            strcmp(p->beat.v[i].id, p->host) != 0)
-            log_info("cluster: host %s has come", p->beat.v[i].name);
-    for (size_t i = 0; i < p->hosts.n; i++)
-        if (!shared_hosts_find(&p->beat, str_c(p->hosts.v[i].id)))
-            log_info("cluster: host %s has gone", p->hosts.v[i].name);
-    p->hosts = p->beat;
-    p->seen = (uint32_t)p->hosts.n;
-}
-
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
     int64_t now = clock_boot_ms();
     p->joined = true;
+    p->joined_ms = now;
+    if (!p->first_ms)
+        p->first_ms = now;
     if (p->beat.n)
-        host_came_or_went(p);
+        peers_hosts_beat(p, now);
     peers_leases_joined(p, m->kept, now);
     peers_places_joined(p, now);
     if (p->again) { /* what a link had that was killed is lost with it */
@@ -421,16 +419,25 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 
 /* A session of this id that this process did not begin. At the first join it is one of before a
  * restart, by a clock that was set back since. Later another process has the same id, as of a
- * cloned disk: this one takes another for its run. */
-static void on_stale(struct peers *p, const struct ipc_link_stale *m)
+ * cloned disk. The later one takes another for its run: one that has been there for a while joins
+ * again, which the other finds soon after it has come. Again soon, the other does not give way. */
+static void on_stale(struct peers *p, const struct ipc_link_stale *m, int64_t now_ms)
 {
     uint64_t r;
+    bool again = p->defended_ms && now_ms - p->defended_ms < DEFEND_MS;
     p->figures.stale++;
     if (m->conn <= p->conn || m->conn > CONN_MAX)
         return; /* a command that came late, or no session's number */
     p->conn = m->conn;
     if (!p->joined)
         return;
+    if (now_ms - p->first_ms >= LATER_MS && !again) {
+        p->defended_ms = now_ms;
+        log_warn("cluster: another host has come with the id %s of this one (a copied state_dir?): "
+                 "it is to take another",
+                 p->host);
+        return;
+    }
     log_warn(
         "cluster: another host has the id %s of this one (a copied state_dir?): this one takes "
         "another until its next start",
@@ -438,13 +445,14 @@ static void on_stale(struct peers *p, const struct ipc_link_stale *m)
     rnd_bytes(&r, sizeof r);
     snprintf(p->host, sizeof p->host, "%016llx", (unsigned long long)r);
     p->anew = true;
+    p->first_ms = p->defended_ms = 0;
 }
 
 static void on_host(struct peers *p, const struct ipc_link_host *m)
 {
     if (m->first) {
         if (p->beat.n)
-            host_came_or_went(p);
+            peers_hosts_beat(p, clock_boot_ms());
         p->beat = (struct shared_hosts){0};
     }
     (void)!shared_hosts_put(&p->beat, m->host, m->text); /* of another version: not listed */
@@ -477,7 +485,7 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
              joined.resync < SHARED_RESYNC__COUNT)
         on_joined(p, &joined);
     else if (f->id == IPC_LINK_STALE && ipc_get_link_stale(f, &stale))
-        on_stale(p, &stale);
+        on_stale(p, &stale, now);
     else if (f->id == IPC_LINK_HOST && ipc_get_link_host(f, &host))
         on_host(p, &host);
     else if (f->id == IPC_LINK_GROUP && ipc_get_link_group(f, &group))

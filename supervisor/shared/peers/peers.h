@@ -3,8 +3,8 @@
  * the same wishes and reports that workers send. Serving never waits for it: while the engine is
  * away all stays as it is on one host, and is merged when it is back.
  *
- * peers.c: the session, the hosts; peers_state.c: what becomes of the engine, and its figures;
- * peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
+ * peers.c: the session; peers_hosts.c: the hosts; peers_state.c: what becomes of the engine, and
+ * its figures; peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
  * peers_cells.c: of their cells; peers_marks.c: marks; peers_leases.c: who may try an endpoint;
  * peers_places.c: max_concurrent over all hosts. */
 #ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
@@ -67,6 +67,11 @@ struct peers_figures {
     uint64_t groups_in, groups_out, binds_away; /* taken over since the join; told while away */
     enum shared_resync resync;                  /* under way; NONE: not so */
     uint64_t read_bindings;                     /* with it */
+};
+
+/* Another host that is there, as the log has told. */
+struct peers_present {
+    char id[SHARED_HOST_ID + 1], name[SHARED_WORD_MAX + 1];
 };
 
 /* A lease that this host has, or has asked for. */
@@ -145,13 +150,18 @@ struct peers {
     size_t n;
     uint32_t *by_cid, *by_id;        /* indices of v */
     struct shared_hosts hosts, beat; /* known; those of the beat that is being read */
-    uint32_t seen;                   /* hosts last seen, also by an earlier run; 0: none */
+    struct peers_present present[SHARED_HOSTS_MAX];
+    size_t npresent;
+    uint32_t seen; /* hosts last seen, also by an earlier run; 0: none */
     struct shared_log at;
     struct shared_clock clock;
-    bool joined; /* a session of this process has begun */
-    bool anew;   /* the link must be started anew, with another id; the caller clears it */
-    bool linked; /* the link has its configuration */
-    bool again;  /* the link was started: what was told and not answered is told again */
+    bool joined;         /* a session of this process has begun */
+    int64_t joined_ms;   /* when its last session began, CLOCK_BOOTTIME */
+    int64_t first_ms;    /* the first one of this id, likewise; 0: none yet */
+    int64_t defended_ms; /* when this host kept its id against another, likewise; 0: never */
+    bool anew;           /* the link must be started anew, with another id; the caller clears it */
+    bool linked;         /* the link has its configuration */
+    bool again;          /* the link was started: what was told and not answered is told again */
     bool up;
     enum link_state state;
     int64_t since_ms;                         /* since when, CLOCK_REALTIME */
@@ -256,6 +266,9 @@ void peers_on_state(struct peers *p, const struct ipc_link_state *m);
 void peers_on_damaged(struct peers *p, const struct ipc_link_damaged *m, int64_t now_ms);
 /* What is known of the endpoint is to be told anew: the engine has lost it. */
 void peers_endpoint_anew(struct peers *p, struct peers_endpoint *pe);
+/* Takes the hosts of a whole beat over, and tells who has come or gone. A host that does not beat
+ * is not gone before this one's session is a lease old: it may have lost the engine, too. */
+void peers_hosts_beat(struct peers *p, int64_t now_ms);
 /* All is read anew. */
 void peers_resync(struct peers *p, enum shared_resync why);
 /* Keeps who has a lease, as the engine has it. False: the group is no lease. */

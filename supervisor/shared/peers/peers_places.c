@@ -90,7 +90,11 @@ static int64_t first_until(const struct peers *p)
 {
     if (p->joined || p->state != LINK_CONNECTING)
         return 0;
-    return p->link_ms ? p->link_ms + join_within(p) : p->on_ms + p->lease_ms;
+    if (!p->link_ms)
+        return p->on_ms + p->lease_ms;
+    /* workers start then, at the latest; over an upgrade the link is started later */
+    bool soon = p->link_ms - p->on_ms < join_within(p);
+    return (soon ? p->on_ms : p->link_ms) + join_within(p);
 }
 
 static bool is_shared(const struct peers *p, size_t i)

@@ -67,7 +67,7 @@ void peers_enter(struct peers *p, enum link_state state, struct str why)
     p->state = state;
     p->up = state == LINK_UP;
     snprintf(p->why, sizeof p->why, STR_FMT, STR_ARG(why));
-    if (was_up && !p->up) {
+    if (was_up && !p->up && state != LINK_CONNECTING) { /* that was asked for */
         f->lost_ms = now;
         f->groups_out = f->binds_away = 0;
     }

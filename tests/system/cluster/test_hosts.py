@@ -191,7 +191,7 @@ def test_a_new_host_knows_what_fails_before_it_serves(host, plays, asks):
     a = host("a")
     trip(a, plays[0], asks)
     n = plays[0].n
-    b = host("b", wait=False, timeout="10s")
+    b = host("b", wait=False, timeout="10s", lease="20s")
     assert asks(b) == "second"
     assert plays[0].n == n
 
@@ -475,6 +475,43 @@ def test_two_hosts_with_one_id(host, tmp_path, asks):
     assert len(ids) == 2 and "00000000000000aa" in ids
     assert a.count("another host has the id") + b.count("another host has the id") == 1
     assert asks(a) == asks(b) == "first"
+
+
+def test_of_two_hosts_with_one_id_the_later_takes_another(host, tmp_path):
+    folders = [tmp_path / "state-a", tmp_path / "state-b"]
+    for folder in folders:
+        folder.mkdir(mode=0o700)
+        (folder / "host").write_text("00000000000000aa")
+    a = host("a", config={"state_dir": str(folders[0])})
+    time.sleep(5.5)  # what tells the one that has been there
+    b = host("b", config={"state_dir": str(folders[1])})
+    b.wait_log("another host has the id")
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    assert cluster(a)["host"]["id"] == "00000000000000aa" and a.count("this one takes another") == 0
+
+
+def test_lines_of_hosts_that_come_and_go(host, engine):
+    a, b = host("a"), host("b")
+    a.wait_log("cluster: host b has come")
+    engine.ask("FLUSHALL")
+    until(lambda: len(cluster(a)["hosts"]) == 2 and cluster(a)["epoch"], "both hosts again")
+    time.sleep(3)
+    assert a.count("cluster: host b has gone") == 0
+    os.kill(int(b.wait_log("link started, pid (\\d+)").group(1)), signal.SIGSTOP)
+    a.wait_log("cluster: host b has gone")
+    os.kill(int(b.wait_log("link started, pid (\\d+)").group(1)), signal.SIGCONT)
+    a.wait_log("cluster: host b has come", count=2)
+
+
+def test_an_engine_of_another_address_is_said_to_be_up(host, tmp_path):
+    a = host("a")
+    other = Engine(tmp_path / "other")
+    try:
+        a.reload({"cluster": {"url": other.url}})
+        a.wait_log("cluster: up, 1 host", count=2)
+        assert a.count("the engine is lost") == 0
+    finally:
+        other.close()
 
 
 def test_a_clock_that_was_set_back(host, tmp_path, engine):

@@ -27,7 +27,8 @@ static void a_join_takes_its_part(void **state)
     assert_true(b.calling);
     shared_block_answer(&b, 2, 2, 2, false, 5);
     assert_int_equal(b.have, 2);
-    c = shared_block_joined(&b, 5, 3, true); /* a new session: what is in use stays, and is enough */
+    c = shared_block_joined(&b, 5, 3,
+                            true); /* a new session: what is in use stays, and is enough */
     assert_int_equal(c.have, 5);
     assert_int_equal(c.want, 0);
     assert_true(b.calling); /* to hear what all hosts have */

@@ -427,23 +427,6 @@ static void keys_in_files(void **state)
         false, ":5:17: endpoints[0].api_key_file: is given beside api_key: keep one\n");
 }
 
-/* What would leave a host with an engine that it cannot use. */
-static void clusters_that_cannot_work(void **state)
-{
-    (void)state;
-    static const char text[] = "endpoints:\n- name: a\n  base_url: http://h\n  api_key: x\n"
-                               "cluster:\n  secret: 0123456789abcdef0123456789abcdef\n";
-    char all[1024];
-    snprintf(all, sizeof all, "%s  url: redis://u@127.0.0.1\n", text);
-    expect(file("u.yaml", all, 0600), false,
-           ":7:8: cluster.url: names a user without a password: write user:password@, or "
-           ":password@ if it is the password, or give password_file\n");
-    snprintf(all, sizeof all, "%s  url: redis://127.0.0.1\n  timeout: 2s\n  lease: 2s\n", text);
-    expect(file("t.yaml", all, 0600), false,
-           ":8:12: cluster.timeout: must be below lease: other hosts take what this one has before "
-           "it knows that the engine is lost\n");
-}
-
 static void shell(const char *command)
 {
     char line[1024];
@@ -601,7 +584,6 @@ int main(void)
         cmocka_unit_test(keys_in_the_open),
         cmocka_unit_test(keys_in_files),
         cmocka_unit_test(certificates),
-        cmocka_unit_test(clusters_that_cannot_work),
         cmocka_unit_test(unknown_user),
         cmocka_unit_test(samples),
         cmocka_unit_test(reference_is_complete),

@@ -99,6 +99,11 @@ static void check_engine(struct cluster_check *k)
     }
     check_sentinels(k, &u);
     bool near = engine_url_private(&u, &loopback);
+    if (u.user.n && !u.password.n && !c->password_file)
+        cluster_fault(
+            k, false, "cluster.url",
+            "names a user without a password: write user:password@, or :password@ if it is "
+            "the password, or give password_file");
     bool named = k->c->cluster_more.sentinels.n > 0; /* where the master is is not known here */
     if (u.password.n && c->password_file)
         cluster_fault(k, false, "cluster.password_file",
@@ -128,6 +133,10 @@ bool conf_cluster_check(struct conf *c, conf_cluster_fn *fault, void *arg)
     if (c->cluster.url) {
         check_secret(&k);
         check_engine(&k);
+        if (c->cluster.timeout >= c->cluster.lease)
+            cluster_fault(&k, false, "cluster.timeout",
+                          "must be below lease: other hosts take what this one has before it knows "
+                          "that the engine is lost");
     }
     return !k.failed;
 }

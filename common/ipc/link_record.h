@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* What a session restates: a lease by its kind ("t", "t:H", "v") and fence, or, kind "c", the
- * places in use. */
+ * places in use, or, kind "i" behind it, idle ones that the engine has for this host. */
 struct link_held {
     char cid[8];
     char kind[24]; /* ends with NUL */

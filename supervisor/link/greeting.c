@@ -146,18 +146,57 @@ static bool load_scripts(struct session *s)
 
 /* ---- Sentinel */
 
+/* A Sentinel did not name the master. The next is asked at once; what is known of the engine stays
+ * until all were asked. */
+static void sentinel_failed(struct session *s, enum link_state state, const char *why)
+{
+    size_t n = 1;
+    char text[256];
+    for (const char *c = s->conf.sentinels; *c; c++)
+        n += *c == ' ';
+    if (++s->unheard < n) {
+        s->at_once = true;
+        session_fail(s, s->state, s->why);
+        return;
+    }
+    s->unheard = 0;
+    snprintf(text, sizeof text, "%s: %s",
+             n > 1 ? "no Sentinel names the master, the last" : "its Sentinel", why);
+    session_fail(s, state, text);
+}
+
+/* A Sentinel answered with an error. It is asked without AUTH: no key of the configuration has a
+ * password for it. */
+static void sentinel_refused(struct session *s, struct str error)
+{
+    char why[200];
+    bool locked = str_starts(error, STR("NOAUTH")) || str_starts(error, STR("NOPERM"));
+    snprintf(why, sizeof why, "%s" STR_FMT,
+             locked ? "it wants a password, which a Sentinel cannot be given: it says: "
+                    : "it says: ",
+             STR_ARG(error));
+    sentinel_failed(s, locked ? LINK_REFUSED : LINK_LOST, why);
+}
+
 static bool on_master(void *arg, const redisReply *r, int64_t sent_ms, struct err *e)
 {
     struct session *s = arg;
     uint64_t port;
     (void)sent_ms, (void)e;
+    if (r->type == REDIS_REPLY_ERROR) {
+        sentinel_refused(s, reply_str(r));
+        return true;
+    }
     s->at_once = reply_array(r, 2) && reply_u64(r->element[1], &port) && port <= 65535 &&
                  reply_str(r->element[0]).n > 0 && reply_str(r->element[0]).n < sizeof s->moved;
     if (s->at_once) {
         snprintf(s->moved, sizeof s->moved, STR_FMT, STR_ARG(reply_str(r->element[0])));
         s->moved_port = (uint16_t)port;
+        s->unheard = 0;
+        session_fail(s, s->state, s->why);
+    } else {
+        sentinel_failed(s, LINK_LOST, "it knows no such master");
     }
-    session_fail(s, LINK_LOST, s->at_once ? s->why : "a Sentinel knows no such master");
     return true;
 }
 
@@ -185,7 +224,11 @@ static void greet(void *arg)
 
 static void lost(void *arg, const char *why)
 {
-    session_fail(arg, LINK_LOST, why);
+    struct session *s = arg;
+    if (s->phase == SESSION_SEEKS)
+        sentinel_failed(s, LINK_LOST, why);
+    else
+        session_fail(s, LINK_LOST, why);
 }
 
 const struct connection_ops greeting_ops = {.opened = greet, .lost = lost};

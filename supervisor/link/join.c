@@ -75,7 +75,7 @@ void join_send(struct session *s)
     s->phase = SESSION_JOINS;
     session_script(s, SCRIPT_JOIN, s->nrestated);
     for (size_t i = 0; i < s->nrestated; i++)
-        session_key_cid(s, s->restated[i].kind[0] == 'c' ? 'c' : 'e', s->restated[i].cid);
+        session_key_cid(s, strchr("ci", s->restated[i].kind[0]) ? 'c' : 'e', s->restated[i].cid);
     command_str(&s->m, str_c(s->conf.print));
     command_str(&s->m, str_c(s->conf.host));
     command_u64(&s->m, s->conn);

@@ -109,7 +109,8 @@ void session_timer(struct session *s, int64_t ms)
 
 static void say(struct session *s, enum link_state state, const char *why)
 {
-    bool same = s->state == state && strcmp(s->why, why) == 0;
+    /* whoever waits for a join hears each time that it was none */
+    bool same = s->phase != SESSION_JOINS && s->state == state && strcmp(s->why, why) == 0;
     s->state = state;
     snprintf(s->why, sizeof s->why, "%s", why);
     for (char *c = s->why; *c; c++) /* an engine's words will stand in a log */

@@ -87,6 +87,7 @@ struct session {
     char host[256]; /* where this session is, if not as in the URL; "": as there */
     uint16_t port;
     size_t sentinel; /* the next one to be asked */
+    size_t unheard;  /* Sentinels in a row that did not name the master */
     char sha[SCRIPT__COUNT][41];
     size_t loaded;
     uint64_t conn;

@@ -114,7 +114,8 @@ class Liar:
         if name == "lease":
             return [self.ok(bulk("granted"), bulk("7"))]
         if name == "places":
-            return [self.ok(bulk(words[7]), bulk(words[7]), bulk("0"), bulk("1"))]
+            have = bulk(int(words[6]) + int(words[7]))
+            return [self.ok(have, have, bulk("0"), bulk("1"))]
         if name == "XREAD":
             time.sleep(1)
             return [NIL]

@@ -84,6 +84,7 @@ void shared_block_answer(struct shared_block *b, uint32_t have, uint32_t want, u
                          bool waits, int64_t now_ms)
 {
     b->calling = false;
+    b->unsure = false;
     bool short_of = have < b->have + want;
     /* where nothing was wanted it stays refused until there is something to be had */
     b->refused = short_of || (!want && b->refused && all >= b->limit);
@@ -109,21 +110,23 @@ void shared_block_lost(struct shared_block *b)
     b->calling = false;
 }
 
-struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, size_t hosts)
+struct shared_call shared_block_joined(struct shared_block *b, uint32_t have, size_t hosts,
+                                       bool held)
 {
     uint32_t share = most(1, b->limit / (2 * (uint32_t)most(1, (uint32_t)hosts)));
-    b->have = in_use;
+    b->have = have;
     b->wanted = b->refused = b->restate = false;
     b->idle_since_ms = b->retry_ms = b->probe_ms = 0;
     b->over = 0;
     b->calling = b->limit;
-    return (struct shared_call){.have = in_use, .want = in_use < share ? share - in_use : 0};
+    b->unsure |= !held;
+    return (struct shared_call){.have = have, .want = have < share ? share - have : 0};
 }
 
 uint32_t shared_block_usable(const struct shared_block *b, size_t hosts, int64_t beat_ms,
                              int64_t lease_ms, int64_t now_ms)
 {
-    if (beat_ms && now_ms - beat_ms < lease_ms)
+    if (!b->unsure && beat_ms && now_ms - beat_ms < lease_ms)
         return b->have - b->over;
     uint32_t share = most(1, b->limit / (uint32_t)most(1, (uint32_t)hosts));
     return share;

@@ -27,6 +27,7 @@ struct shared_block {
     bool restate;          /* the engine has lost what it knew of the block */
     int64_t retry_ms;      /* no call before, where requests wait; 0: at once */
     int64_t probe_ms;      /* when to ask whether it still is wanted or refused; 0: not yet known */
+    bool unsure;           /* joined when others may have got what it had, and no answer since */
     int64_t idle_since_ms; /* since when more is idle than is kept; 0: not so */
 };
 
@@ -58,14 +59,16 @@ void shared_block_restate(struct shared_block *b);
 /* The session has ended: the call under way gets no answer. */
 void shared_block_lost(struct shared_block *b);
 
-/* A new session, at which `in_use` places were stated: idle ones are gone. hosts: those alive.
- * Gives what to ask for at once. */
-struct shared_call shared_block_joined(struct shared_block *b, uint32_t in_use, size_t hosts);
+/* A new session, at which `have` places were stated and kept: others are gone. hosts: those alive.
+ * held: nobody else can have got what this host had. Gives what to ask for at once. */
+struct shared_call shared_block_joined(struct shared_block *b, uint32_t have, size_t hosts,
+                                       bool held);
 
 /* The places that may be lent to requests now. beat_ms: when the last beat that the engine has
  * acknowledged was sent; 0: there was none. hosts: those last seen; 0: no other host ever was, and
- * this one is alone. After a lease without a beat the host has its share, so that all together stay
- * within the limit while there are no more hosts than that. */
+ * this one is alone. After a lease without a beat, until the engine has answered for the block
+ * again, the host has its share, so that all together stay within the limit while there are no more
+ * hosts than that: a join alone, which an engine may answer and nothing else, gives it none. */
 uint32_t shared_block_usable(const struct shared_block *b, size_t hosts, int64_t beat_ms,
                              int64_t lease_ms, int64_t now_ms);
 

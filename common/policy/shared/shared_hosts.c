@@ -76,7 +76,7 @@ const struct shared_host *shared_hosts_find(const struct shared_hosts *h, struct
     return there ? &h->v[i] : NULL;
 }
 
-static bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms)
+bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms)
 {
     return engine_ms - h->beat_ms < lease_ms;
 }

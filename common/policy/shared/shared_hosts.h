@@ -33,6 +33,9 @@ bool shared_hosts_put(struct shared_hosts *h, struct str id, struct str text) MU
 /* The host of that id; NULL: none. */
 const struct shared_host *shared_hosts_find(const struct shared_hosts *h, struct str id);
 
+/* Whether the host has beaten within the lease. */
+bool shared_host_alive(const struct shared_host *h, int64_t lease_ms, int64_t engine_ms);
+
 /* The number of hosts that have beaten within the lease. */
 size_t shared_hosts_alive(const struct shared_hosts *h, int64_t lease_ms, int64_t engine_ms);
 

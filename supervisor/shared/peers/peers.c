@@ -17,6 +17,13 @@
 /* So that a number in the engine that is none does not become this host's. */
 #define CONN_MAX UINT64_C(999999999999999)
 
+/* A worker that does not return its idle places for so long holds up no join. */
+enum { MEET_MS = 250 };
+
+/* Of two hosts with one id that has come later which finds the other within LATER_MS: two beats and
+ * a join. One that has kept its id so does not do it again within DEFEND_MS. */
+enum { LATER_MS = 5000, DEFEND_MS = 60000 };
+
 /* ---- finding endpoints */
 
 static const struct peers *sorting; /* qsort(3) has no argument for its compare */
@@ -217,8 +224,10 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
     struct conf *old = p->conf;
     bool was = p->on;
     p->on = c->cluster.url != NULL;
-    if (!was)
+    if (!was) {
         p->on_ms = clock_boot_ms();
+        p->link_ms = p->beat_ms = 0;
+    }
     p->conf = conf_ref(c);
     p->shares = c->cluster_more.shares;
     p->lease_ms = c->cluster.lease;
@@ -228,12 +237,18 @@ bool peers_conf(struct peers *p, struct conf *c, struct str secret, const char *
                        : p->ttl_ms;
     p->tell_ms = idle / 8 > 1000 ? idle / 8 : 1000;
     bool anew = was && p->on && link_differs(old, c);
+    if (anew && (!same_text(old->cluster.url, c->cluster.url) ||
+                 !same_text(old->cluster.prefix, c->cluster.prefix))) {
+        p->said = (struct shared_line){0}; /* what is up then are others */
+        p->figures.lost_ms = 0;
+    }
     conf_unref(old);
     if (!p->on || !(p->shares & 1u << SHARE_PLACES))
         peers_places_off(p);
     if (!p->on) {
         drop_endpoints(p);
-        p->up = false;
+        p->up = p->first = false;
+        p->meet_ms = p->joining_ms = 0;
         return false;
     }
     snprintf(p->host, sizeof p->host, "%s", host);
@@ -289,6 +304,8 @@ void peers_link_started(struct peers *p)
                                     .bindings = c->affinity.max_sessions,
                                     .bind = p->binds};
     p->linked = p->again = true;
+    if (!p->link_ms)
+        p->link_ms = clock_boot_ms();
     p->bindings = 0; /* as this link has it */
     p->state = LINK_CONNECTING;
     p->since_ms = clock_wall_ms();
@@ -300,6 +317,8 @@ void peers_link_started(struct peers *p)
 void peers_link_ended(struct peers *p, bool told)
 {
     p->linked = false;
+    p->meet_ms = 0;
+    peers_places_not_joined(p);
     if (p->on && told)
         peers_enter(p, LINK_CONNECTING, STR("the link was stopped"));
     else if (p->on)
@@ -329,6 +348,8 @@ static void join(struct peers *p)
 {
     struct buf held;
     uint64_t wall = (uint64_t)clock_wall_ms();
+    p->meet_ms = 0;
+    peers_places_join(p, clock_boot_ms());
     buf_init(&held, IPC_HELD_MAX);
     for (size_t i = 0; i < p->n; i++) {
         char kind[SHARED_NAME_MAX + 1];
@@ -336,10 +357,11 @@ static void join(struct peers *p)
         for (size_t k = 0; (l = peers_lease_at(&p->v[i], k, kind)); k++)
             if (l->fence)
                 add_held(&held, &p->v[i], kind, l->fence);
-        if (peers_places_lent(p, i))
-            add_held(&held, &p->v[i], "c", peers_places_lent(p, i));
+        if (p->v[i].stated || p->v[i].idle)
+            add_held(&held, &p->v[i], "c", p->v[i].stated);
+        if (p->v[i].idle)
+            add_held(&held, &p->v[i], "i", p->v[i].idle);
     }
-    peers_places_join(p, clock_boot_ms());
     p->conn = wall > p->conn ? wall : p->conn + 1;
     const struct ipc_link_join m = {.conn = p->conn,
                                     .epoch = str_c(p->at.epoch),
@@ -350,26 +372,24 @@ static void join(struct peers *p)
     buf_free(&held);
 }
 
-/* The hosts of a whole beat. */
-static void host_came_or_went(struct peers *p)
+/* LINK_MEET has come. */
+static void meet(struct peers *p, int64_t now_ms)
 {
-    for (size_t i = 0; i < p->beat.n; i++)
-        if (!shared_hosts_find(&p->hosts, str_c(p->beat.v[i].id)) &&
-            strcmp(p->beat.v[i].id, p->host) != 0)
-            log_info("cluster: host %s has come", p->beat.v[i].name);
-    for (size_t i = 0; i < p->hosts.n; i++)
-        if (!shared_hosts_find(&p->beat, str_c(p->hosts.v[i].id)))
-            log_info("cluster: host %s has gone", p->hosts.v[i].name);
-    p->hosts = p->beat;
-    p->seen = (uint32_t)p->hosts.n;
+    if (peers_places_meet(p, now_ms))
+        p->meet_ms = now_ms + MEET_MS;
+    else
+        join(p);
 }
 
 static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 {
     int64_t now = clock_boot_ms();
     p->joined = true;
+    p->joined_ms = now;
+    if (!p->first_ms)
+        p->first_ms = now;
     if (p->beat.n)
-        host_came_or_went(p);
+        peers_hosts_beat(p, now);
     peers_leases_joined(p, m->kept, now);
     peers_places_joined(p, now);
     if (p->again) { /* what a link had that was killed is lost with it */
@@ -399,16 +419,25 @@ static void on_joined(struct peers *p, const struct ipc_link_joined *m)
 
 /* A session of this id that this process did not begin. At the first join it is one of before a
  * restart, by a clock that was set back since. Later another process has the same id, as of a
- * cloned disk: this one takes another for its run. */
-static void on_stale(struct peers *p, const struct ipc_link_stale *m)
+ * cloned disk. The later one takes another for its run: one that has been there for a while joins
+ * again, which the other finds soon after it has come. Again soon, the other does not give way. */
+static void on_stale(struct peers *p, const struct ipc_link_stale *m, int64_t now_ms)
 {
     uint64_t r;
+    bool again = p->defended_ms && now_ms - p->defended_ms < DEFEND_MS;
     p->figures.stale++;
     if (m->conn <= p->conn || m->conn > CONN_MAX)
         return; /* a command that came late, or no session's number */
     p->conn = m->conn;
     if (!p->joined)
         return;
+    if (now_ms - p->first_ms >= LATER_MS && !again) {
+        p->defended_ms = now_ms;
+        log_warn("cluster: another host has come with the id %s of this one (a copied state_dir?): "
+                 "it is to take another",
+                 p->host);
+        return;
+    }
     log_warn(
         "cluster: another host has the id %s of this one (a copied state_dir?): this one takes "
         "another until its next start",
@@ -416,13 +445,14 @@ static void on_stale(struct peers *p, const struct ipc_link_stale *m)
     rnd_bytes(&r, sizeof r);
     snprintf(p->host, sizeof p->host, "%016llx", (unsigned long long)r);
     p->anew = true;
+    p->first_ms = p->defended_ms = 0;
 }
 
 static void on_host(struct peers *p, const struct ipc_link_host *m)
 {
     if (m->first) {
         if (p->beat.n)
-            host_came_or_went(p);
+            peers_hosts_beat(p, clock_boot_ms());
         p->beat = (struct shared_hosts){0};
     }
     (void)!shared_hosts_put(&p->beat, m->host, m->text); /* of another version: not listed */
@@ -450,12 +480,12 @@ bool peers_on_frame(struct peers *p, struct ipc_frame *f, struct err *e)
     if (f->id == IPC_LINK_STATE && ipc_get_link_state(f, &state) && state.state < LINK_STATE__COUNT)
         peers_on_state(p, &state);
     else if (f->id == IPC_LINK_MEET)
-        join(p);
+        meet(p, now);
     else if (f->id == IPC_LINK_JOINED && ipc_get_link_joined(f, &joined) &&
              joined.resync < SHARED_RESYNC__COUNT)
         on_joined(p, &joined);
     else if (f->id == IPC_LINK_STALE && ipc_get_link_stale(f, &stale))
-        on_stale(p, &stale);
+        on_stale(p, &stale, now);
     else if (f->id == IPC_LINK_HOST && ipc_get_link_host(f, &host))
         on_host(p, &host);
     else if (f->id == IPC_LINK_GROUP && ipc_get_link_group(f, &group))
@@ -483,6 +513,8 @@ void peers_turn(struct peers *p, int64_t now_ms)
 {
     if (!p->on)
         return;
+    if (p->meet_ms && (now_ms >= p->meet_ms || !peers_places_due(p)))
+        join(p);
     bool alone = peers_alone(p, now_ms);
     if (p->up && alone)
         peers_enter(p, LINK_LOST, STR("the link does not answer"));
@@ -507,6 +539,10 @@ int64_t peers_next(const struct peers *p)
         return next;
     if (p->binds_out.len)
         next = p->binds_ms;
+    if (p->meet_ms && p->meet_ms < next)
+        next = p->meet_ms;
+    int64_t places = peers_places_next(p);
+    next = places < next ? places : next;
     if (p->push && p->up && p->push_ms < next)
         next = p->push_ms;
     if (p->marks_due && p->up)

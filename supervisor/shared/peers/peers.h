@@ -3,8 +3,8 @@
  * the same wishes and reports that workers send. Serving never waits for it: while the engine is
  * away all stays as it is on one host, and is merged when it is back.
  *
- * peers.c: the session, the hosts; peers_state.c: what becomes of the engine, and its figures;
- * peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
+ * peers.c: the session; peers_hosts.c: the hosts; peers_state.c: what becomes of the engine, and
+ * its figures; peers_bindings.c: which conversation is where; peers_groups.c: states of endpoints;
  * peers_cells.c: of their cells; peers_marks.c: marks; peers_leases.c: who may try an endpoint;
  * peers_places.c: max_concurrent over all hosts. */
 #ifndef QCC_SUPERVISOR_SHARED_PEERS_PEERS_H
@@ -69,6 +69,11 @@ struct peers_figures {
     uint64_t read_bindings;                     /* with it */
 };
 
+/* Another host that is there, as the log has told. */
+struct peers_present {
+    char id[SHARED_HOST_ID + 1], name[SHARED_WORD_MAX + 1];
+};
+
 /* A lease that this host has, or has asked for. */
 struct peers_lease {
     uint64_t id;     /* of the question under way; 0: none */
@@ -121,6 +126,8 @@ struct peers_endpoint {
     struct shared_block block; /* of max_concurrent; limit 0: none */
     uint64_t call;             /* id of the call for places under way */
     uint32_t stated;           /* places in use that the last join stated */
+    uint32_t idle;             /* and idle ones that this host still had */
+    bool idle_kept;            /* the engine has them for it */
     uint32_t called;           /* places that it asked for */
     uint32_t all;              /* places that all hosts have, as of the last answer */
     uint32_t hosts;            /* that have places, likewise */
@@ -143,13 +150,18 @@ struct peers {
     size_t n;
     uint32_t *by_cid, *by_id;        /* indices of v */
     struct shared_hosts hosts, beat; /* known; those of the beat that is being read */
-    uint32_t seen;                   /* hosts last seen, also by an earlier run; 0: none */
+    struct peers_present present[SHARED_HOSTS_MAX];
+    size_t npresent;
+    uint32_t seen; /* hosts last seen, also by an earlier run; 0: none */
     struct shared_log at;
     struct shared_clock clock;
-    bool joined; /* a session of this process has begun */
-    bool anew;   /* the link must be started anew, with another id; the caller clears it */
-    bool linked; /* the link has its configuration */
-    bool again;  /* the link was started: what was told and not answered is told again */
+    bool joined;         /* a session of this process has begun */
+    int64_t joined_ms;   /* when its last session began, CLOCK_BOOTTIME */
+    int64_t first_ms;    /* the first one of this id, likewise; 0: none yet */
+    int64_t defended_ms; /* when this host kept its id against another, likewise; 0: never */
+    bool anew;           /* the link must be started anew, with another id; the caller clears it */
+    bool linked;         /* the link has its configuration */
+    bool again;          /* the link was started: what was told and not answered is told again */
     bool up;
     enum link_state state;
     int64_t since_ms;                         /* since when, CLOCK_REALTIME */
@@ -157,7 +169,10 @@ struct peers {
     bool warned;                              /* of the engine's maxmemory-policy */
     char why[257], engine[33], policy[33];
     int64_t beat_ms;    /* when the last beat that was answered had been sent, CLOCK_BOOTTIME */
-    int64_t joining_ms; /* a join that states the places in use is under way until then */
+    int64_t meet_ms;    /* the join waits until then for workers that return idle places; 0: no */
+    int64_t joining_ms; /* a join that states the places in use is under way until then; 0: no */
+    bool first;         /* as of the last turn: its first session may begin any moment */
+    bool once;          /* workers return a place as soon as it is idle */
     uint64_t queue, dropped, lag_ms;
     uint64_t bindings; /* as the link was told */
     struct peers_figures figures;
@@ -169,6 +184,7 @@ struct peers {
     uint64_t asked;  /* the last id of a question */
     bool alone;      /* as of the last turn: see peers_alone */
     int64_t on_ms;   /* since when it is on, CLOCK_BOOTTIME */
+    int64_t link_ms; /* when its first link was started, likewise; 0: not yet */
     bool applying;   /* a state of another host is being taken over */
     bool suspect;    /* all endpoints fail from here by transport: what was only seen is not told */
     bool marks_due;  /* all marks are to be told, from marks_at on */
@@ -250,6 +266,9 @@ void peers_on_state(struct peers *p, const struct ipc_link_state *m);
 void peers_on_damaged(struct peers *p, const struct ipc_link_damaged *m, int64_t now_ms);
 /* What is known of the endpoint is to be told anew: the engine has lost it. */
 void peers_endpoint_anew(struct peers *p, struct peers_endpoint *pe);
+/* Takes the hosts of a whole beat over, and tells who has come or gone. A host that does not beat
+ * is not gone before this one's session is a lease old: it may have lost the engine, too. */
+void peers_hosts_beat(struct peers *p, int64_t now_ms);
 /* All is read anew. */
 void peers_resync(struct peers *p, enum shared_resync why);
 /* Keeps who has a lease, as the engine has it. False: the group is no lease. */
@@ -327,8 +346,20 @@ void peers_leases_turn(struct peers *p, int64_t now_ms);
 int64_t peers_leases_next(const struct peers *p);
 void peers_on_got(struct peers *p, const struct ipc_link_got *m, int64_t now_ms);
 void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t now_ms);
+/* A session is to begin. Where others may have what this host had, idle places are taken back from
+ * the workers before those in use are stated. True: the workers have not answered yet. */
+bool peers_places_meet(struct peers *p, int64_t now_ms);
+/* Whether workers have not answered that yet. */
+bool peers_places_due(const struct peers *p);
 /* A session begins, in which the places in use are stated: no more are lent until it has. */
 void peers_places_join(struct peers *p, int64_t now_ms);
+/* The session has not begun. */
+void peers_places_not_joined(struct peers *p);
+/* Keeps whether the engine still has the idle places that were stated. at: the place of the
+ * endpoint's places in kept, as of peers_leases_joined. Gives how many there are of them. */
+size_t peers_places_kept(struct peers_endpoint *pe, struct str kept, size_t at);
+/* When peers_places_turn must be called at the latest, but for the blocks. */
+int64_t peers_places_next(const struct peers *p);
 /* A session has begun, in which the places in use were stated. */
 void peers_places_joined(struct peers *p, int64_t now_ms);
 void peers_places_turn(struct peers *p, int64_t now_ms);

@@ -366,7 +366,7 @@ void peers_leases_joined(struct peers *p, struct str kept, int64_t now_ms)
             if (e && !l->fence && idle_loan(e, pe, k))
                 health_trial_recall(p->env.health, e, family_of(pe, k));
         }
-        at += pe->stated > 0;
+        at += peers_places_kept(pe, kept, at);
     }
 }
 

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Requests wait so long at most for places that a join under way may give. */
+enum { JOIN_MS = 500 };
+
 uint32_t peers_places_lent(const struct peers *p, size_t i)
 {
     const struct health *h = p->env.health;
@@ -69,39 +72,120 @@ void peers_on_wanted(struct peers *p, const struct ipc_link_wanted *m, int64_t n
         places_recall(&e->places, health_send_places, &line);
 }
 
+/* The time of a join: after that the engine counts as lost. */
+static int64_t join_within(const struct peers *p)
+{
+    int64_t timeout = p->conf->cluster.timeout;
+    return timeout < JOIN_MS ? timeout : JOIN_MS;
+}
+
+/* Whether nobody else can get what this host has before a join that is sent now is over. */
+static bool holds(const struct peers *p, int64_t now_ms)
+{
+    return p->beat_ms && now_ms - p->beat_ms < p->lease_ms - join_within(p);
+}
+
+/* When it is decided what this host may lend: until then its first session may begin. */
+static int64_t first_until(const struct peers *p)
+{
+    if (p->joined || p->state != LINK_CONNECTING)
+        return 0;
+    if (!p->link_ms)
+        return p->on_ms + p->lease_ms;
+    /* workers start then, at the latest; over an upgrade the link is started later */
+    bool soon = p->link_ms - p->on_ms < join_within(p);
+    return (soon ? p->on_ms : p->link_ms) + join_within(p);
+}
+
+static bool is_shared(const struct peers *p, size_t i)
+{
+    return p->v[i].block.limit && (p->shares & 1u << SHARE_PLACES) && i < p->env.health->n;
+}
+
+/* on: workers return a place as soon as it is idle, so that those lent are those in use. */
+static void lend_once(struct peers *p, bool on)
+{
+    p->once = on;
+    for (size_t i = 0; i < p->env.health->n; i++) {
+        struct health_endpoint *e = &p->env.health->v[i];
+        struct health_places_line line = {p->env.health, e->id};
+        places_once(&e->places, on && i < p->n && is_shared(p, i), health_send_places, &line);
+    }
+}
+
+bool peers_places_due(const struct peers *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (is_shared(p, i) && places_recalling(&p->env.health->v[i].places))
+            return true;
+    return false;
+}
+
+bool peers_places_meet(struct peers *p, int64_t now_ms)
+{
+    if (holds(p, now_ms))
+        return false;
+    lend_once(p, true);
+    return peers_places_due(p);
+}
+
 void peers_places_join(struct peers *p, int64_t now_ms)
 {
-    /* the link gives a join up before that */
-    p->joining_ms = now_ms + 3 * p->conf->cluster.timeout;
+    bool held = holds(p, now_ms);
+    p->joining_ms = p->shares & 1u << SHARE_PLACES ? now_ms + join_within(p) : 0;
     for (size_t i = 0; i < p->n; i++) {
-        p->v[i].call = 0;
-        p->v[i].stated = peers_places_lent(p, i);
-        if (!p->v[i].block.limit || !(p->shares & 1u << SHARE_PLACES) || i >= p->env.health->n)
+        struct peers_endpoint *pe = &p->v[i];
+        struct shared_block *b = &pe->block;
+        uint32_t usable = b->have - b->over;
+        pe->call = 0;
+        pe->stated = peers_places_lent(p, i);
+        pe->idle = held && is_shared(p, i) && usable > pe->stated ? usable - pe->stated : 0;
+        pe->idle_kept = false;
+        if (!is_shared(p, i))
             continue;
-        p->v[i].block.have = p->v[i].stated;
-        set_block(p, i, p->v[i].stated);
+        b->have = pe->stated + pe->idle;
+        b->over = 0;
+        set_block(p, i, pe->stated);
     }
+}
+
+void peers_places_not_joined(struct peers *p)
+{
+    p->joining_ms = 0;
+    if (p->once)
+        lend_once(p, false);
+}
+
+size_t peers_places_kept(struct peers_endpoint *pe, struct str kept, size_t at)
+{
+    size_t places = pe->stated || pe->idle, idle = pe->idle > 0;
+    pe->idle_kept = idle && at + 1 < kept.n && kept.p[at + 1] == '1';
+    return places + idle;
 }
 
 void peers_places_joined(struct peers *p, int64_t now_ms)
 {
-    p->joining_ms = 0;
     size_t hosts = shared_hosts_alive(&p->hosts, p->lease_ms, peers_engine(p, now_ms));
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
-        if (!pe->block.limit || !(p->shares & 1u << SHARE_PLACES))
+        if (!is_shared(p, i))
             continue;
-        struct shared_call c = shared_block_joined(&pe->block, pe->stated, hosts);
+        uint32_t have = pe->stated + (pe->idle_kept ? pe->idle : 0);
+        struct shared_call c = shared_block_joined(&pe->block, have, hosts, !p->once);
         set_block(p, i, pe->block.have);
         if (pe->block.calling)
             call(p, i, &c);
     }
+    peers_places_not_joined(p);
 }
 
 void peers_places_turn(struct peers *p, int64_t now_ms)
 {
     size_t hosts = p->hosts.n ? p->hosts.n : p->seen;
-    bool joining = now_ms < p->joining_ms;
+    bool joining = now_ms < p->joining_ms, first = now_ms < first_until(p);
+    p->first = first;
+    if (!joining && p->joining_ms)
+        peers_places_not_joined(p);
     for (size_t i = 0; i < p->n && i < p->env.health->n; i++) {
         struct peers_endpoint *pe = &p->v[i];
         const struct places *pl = &p->env.health->v[i].places;
@@ -111,7 +195,8 @@ void peers_places_turn(struct peers *p, int64_t now_ms)
         if (!p->up) {
             uint32_t usable =
                 shared_block_usable(&pe->block, hosts, p->beat_ms, p->lease_ms, now_ms);
-            set_block(p, i, joining && pe->stated < usable ? pe->stated : usable);
+            uint32_t most = joining ? pe->stated : first ? 0 : usable;
+            set_block(p, i, most < usable ? most : usable);
             continue;
         }
         if (shared_block_call(&pe->block, peers_places_lent(p, i), places_waiting(pl), now_ms, &c))
@@ -119,9 +204,16 @@ void peers_places_turn(struct peers *p, int64_t now_ms)
     }
 }
 
+int64_t peers_places_next(const struct peers *p)
+{
+    int64_t first = p->first ? first_until(p) : INT64_MAX;
+    return p->joining_ms && p->joining_ms < first ? p->joining_ms : first;
+}
+
 void peers_places_off(struct peers *p)
 {
     struct health *h = p->env.health;
+    lend_once(p, false);
     for (size_t i = 0; i < h->n; i++) {
         struct health_places_line line = {h, h->v[i].id};
         places_share(&h->v[i].places, false, 0, health_send_places, &line);

@@ -67,7 +67,7 @@ void peers_enter(struct peers *p, enum link_state state, struct str why)
     p->state = state;
     p->up = state == LINK_UP;
     snprintf(p->why, sizeof p->why, STR_FMT, STR_ARG(why));
-    if (was_up && !p->up) {
+    if (was_up && !p->up && state != LINK_CONNECTING) { /* that was asked for */
         f->lost_ms = now;
         f->groups_out = f->binds_away = 0;
     }
@@ -191,6 +191,9 @@ void peers_on_state(struct peers *p, const struct ipc_link_state *m)
     p->queue = m->queue;
     p->dropped = m->dropped;
     p->lag_ms = m->lag_ms;
+    /* of a session that has begun the beat is new */
+    if (m->state != LINK_UP && m->beat_ms <= p->beat_ms)
+        peers_places_not_joined(p);
     /* a link that was started anew knows neither until it has joined */
     if (m->beat_ms)
         p->beat_ms = m->beat_ms;

@@ -148,8 +148,8 @@ static void serve(struct places *p, places_send *send, void *arg)
         h->lent++;
         p->given += h->afar;
         h->wants = h->none_sent = false;
-        h->recalled =
-            others || p->dry || p->frozen; /* the worker gives it back as soon as it is idle */
+        /* the worker gives it back as soon as it is idle */
+        h->recalled = others || p->dry || p->frozen || p->once;
         send(arg, (unsigned)(h - p->v), 1, h->recalled, false);
     }
     call_back(p, send, arg);
@@ -197,6 +197,23 @@ void places_share(struct places *p, bool on, uint32_t block, places_send *send, 
 void places_recall(struct places *p, places_send *send, void *arg)
 {
     recall_all(p, send, arg);
+}
+
+void places_once(struct places *p, bool on, places_send *send, void *arg)
+{
+    if (p->once == on)
+        return;
+    p->once = on;
+    if (on)
+        recall_all(p, send, arg);
+}
+
+bool places_recalling(const struct places *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->v[i].answer_due)
+            return true;
+    return false;
 }
 
 uint32_t places_waiting(const struct places *p)

@@ -38,6 +38,7 @@ struct places {
     uint32_t got;       /* places that the successor has lent to this supervisor so far */
     bool dry;           /* all workers were told that no place is unused */
     bool frozen;        /* the successor owns them: one that comes back is lent at once or lost */
+    bool once;          /* what is lent comes back as soon as it is idle */
     uint64_t ceiling;   /* while frozen: bound of the places lent, raised by the successor alone */
     struct place_holder *v;
     size_t n;
@@ -65,6 +66,11 @@ void places_share(struct places *p, bool on, uint32_t block, places_send *send, 
 
 /* Recalls all idle places: another host waits for one. */
 void places_recall(struct places *p, places_send *send, void *arg);
+/* on: idle places are recalled, and each one lent from now on comes back as soon as it is idle, so
+ * that those lent are those in use as soon as all have answered. */
+void places_once(struct places *p, bool on, places_send *send, void *arg);
+/* Whether a holder has not answered a recall yet, so that places lent to it may be idle. */
+bool places_recalling(const struct places *p);
 
 /* The number of holders that wait for a place. */
 uint32_t places_waiting(const struct places *p);

@@ -1,6 +1,8 @@
 """Two and three supervisors that share state through one engine: conversations, breakers, operators' words; the
 engine stopped, killed, emptied, while requests are served."""
+import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -189,7 +191,7 @@ def test_a_new_host_knows_what_fails_before_it_serves(host, plays, asks):
     a = host("a")
     trip(a, plays[0], asks)
     n = plays[0].n
-    b = host("b", wait=False, timeout="10s")
+    b = host("b", wait=False, timeout="10s", lease="20s")
     assert asks(b) == "second"
     assert plays[0].n == n
 
@@ -348,6 +350,36 @@ def test_a_host_that_starts_takes_no_place_above_the_limit(host, plays, asks):
     [t.join() for t in threads]
 
 
+def test_a_place_that_is_idle_is_not_stated_at_the_join(host, plays, asks, engine):
+    """What a worker has kept of a request from before the first join is free: stated as in use it would be above the limit."""
+    b = host("b", limited(plays, 4), lease="20s")
+    plays[0].delay.clear()
+    threads = busy(b, asks, 4)
+    until(lambda: threads.extend(busy(b, asks, 1)) or plays[0].n == 4, "all places in use", step=0.3)
+    monitor = engine.client()
+    assert monitor.ask("MONITOR") == b"OK"
+    engine.pause()
+    held, plays[0].delay = plays[0].delay, threading.Event()
+    plays[0].delay.set()
+    a = host("a", limited(plays, 4), wait=False, lease="20s", timeout="200ms")
+    assert asks(a) == "first" and plays[0].n == 5
+    engine.go_on()
+    up(a)
+    until(lambda: places(a)["all"] >= 4, "the answer for the places")
+    shown = places(a)
+    assert (shown["have"], shown["in_use"], shown["all"]) == (0, 0, 4), shown
+    assert asks(a) == "second" and plays[0].n == 5
+    engine.ask("ECHO", "all is seen")
+    seen = iter(monitor.read, None)
+    of_a = '"HSET" "{qcc}:1:c:%s" "%s"' % ("[0-9a-f]{16}", cluster(a)["host"]["id"])
+    said = [re.search(of_a + ' "([0-9]+) ', line.decode()) for line in itertools.takewhile(lambda x: b"all is seen" not in x, seen)]
+    said = [m.group(1) for m in said if m]
+    assert said and set(said) == {"0"}, said
+    monitor.close()
+    held.set()
+    [t.join() for t in threads]
+
+
 def test_places_without_the_engine_are_the_hosts_part(host, plays, asks, engine):
     a, b = host("a", limited(plays, 4)), host("b", limited(plays, 4))
     until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
@@ -443,6 +475,43 @@ def test_two_hosts_with_one_id(host, tmp_path, asks):
     assert len(ids) == 2 and "00000000000000aa" in ids
     assert a.count("another host has the id") + b.count("another host has the id") == 1
     assert asks(a) == asks(b) == "first"
+
+
+def test_of_two_hosts_with_one_id_the_later_takes_another(host, tmp_path):
+    folders = [tmp_path / "state-a", tmp_path / "state-b"]
+    for folder in folders:
+        folder.mkdir(mode=0o700)
+        (folder / "host").write_text("00000000000000aa")
+    a = host("a", config={"state_dir": str(folders[0])})
+    time.sleep(5.5)  # what tells the one that has been there
+    b = host("b", config={"state_dir": str(folders[1])})
+    b.wait_log("another host has the id")
+    until(lambda: len(cluster(a)["hosts"]) == len(cluster(b)["hosts"]) == 2, "both hosts")
+    assert cluster(a)["host"]["id"] == "00000000000000aa" and a.count("this one takes another") == 0
+
+
+def test_lines_of_hosts_that_come_and_go(host, engine):
+    a, b = host("a"), host("b")
+    a.wait_log("cluster: host b has come")
+    engine.ask("FLUSHALL")
+    until(lambda: len(cluster(a)["hosts"]) == 2 and cluster(a)["epoch"], "both hosts again")
+    time.sleep(3)
+    assert a.count("cluster: host b has gone") == 0
+    os.kill(int(b.wait_log("link started, pid (\\d+)").group(1)), signal.SIGSTOP)
+    a.wait_log("cluster: host b has gone")
+    os.kill(int(b.wait_log("link started, pid (\\d+)").group(1)), signal.SIGCONT)
+    a.wait_log("cluster: host b has come", count=2)
+
+
+def test_an_engine_of_another_address_is_said_to_be_up(host, tmp_path):
+    a = host("a")
+    other = Engine(tmp_path / "other")
+    try:
+        a.reload({"cluster": {"url": other.url}})
+        a.wait_log("cluster: up, 1 host", count=2)
+        assert a.count("the engine is lost") == 0
+    finally:
+        other.close()
 
 
 def test_a_clock_that_was_set_back(host, tmp_path, engine):

@@ -404,8 +404,19 @@ def test_requests_are_served_while_the_engine_lies(qcc, raw, client, liar, lie, 
     e = Engine(tmp_path / "engine", port=liar.port)
     try:
         # where it was refused it is tried again in 5 to 30 s
-        until(lambda: state() == "up", "an honest engine to be joined", timeout=60)
+        until(lambda: state() == "up" and q.ctl_json("cluster")["hosts"][0]["name"] == "a", "an honest engine to be joined", timeout=60)
         assert alive(pid) and q.pid == pid
-        assert q.ctl_json("cluster")["hosts"][0]["name"] == "a"
     finally:
         e.close()
+
+
+def test_an_engine_that_never_tells_of_places_does_not_keep_them_all(qcc, raw, client, liar):
+    """Its joins alone are no answer: the host has its part all the same."""
+    play = Play()
+    liar.says["places"] = silent
+    q = qcc({"endpoints": [raw(play).endpoint("first", max_concurrent=4)], "workers": 1, "retry": {"max_wait": "5s"},
+             "cluster": {"url": liar.url, "secret": "0123456789abcdef0123456789abcdef", "name": "a", "lease": "2s"}})
+    until(lambda: liar.count("places") > 1, "two sessions")
+    c = client(q)
+    c.send(ask(messages=another()))
+    assert c.reply().status == 200

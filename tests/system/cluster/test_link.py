@@ -274,8 +274,34 @@ def test_a_sentinel_is_asked(engine, link, tmp_path):
         a.up()
         a.put(CID, "s", now(), "m")
         a.wait("link_group", own=True)
+        # a full engine stays full, whichever Sentinel is down
+        mark = a.mark()
+        master.ask("CONFIG", "SET", "maxmemory", "1")
+        a.wait("link_state", after=mark, state=FULL)
+        mark = a.mark()
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            a.look(0.1)
+        assert all(f["state"] == FULL for n, f in a.got[mark:] if n == "link_state")
+        master.ask("CONFIG", "SET", "maxmemory", "0")
+        a.up(after=mark)
         b = link("redis://other", sentinels="127.0.0.1:%d" % port)
-        b.wait("link_state", why="a Sentinel knows no such master")
+        b.wait("link_state", why="its Sentinel: it knows no such master")
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_a_sentinel_that_wants_a_password(link, tmp_path):
+    conf = tmp_path / "sentinel.conf"
+    conf.write_text("requirepass p\n")
+    port = free_port()
+    p = subprocess.Popen([PROGRAM, str(conf), "--sentinel", "--port", str(port)], stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    try:
+        a = link("redis://main", sentinels="127.0.0.1:%d" % port)
+        said = a.wait("link_state", state=REFUSED)["why"]
+        assert said.startswith("its Sentinel: it wants a password, which a Sentinel cannot be given") and "NOAUTH" in said, said
     finally:
         p.kill()
         p.wait()

@@ -372,6 +372,28 @@ def test_places_in_blocks(hosts):
     assert len(told) >= 3 and set(told) == {CID.encode()}
 
 
+def test_idle_places_are_kept_by_a_join_where_nobody_can_have_got_them(engine, hosts):
+    a, b = hosts
+    a.places(CID, 8, 0, 5)
+
+    def stored():
+        return int(engine.ask("HGET", a.key("c:" + CID), A).split()[0])
+
+    def restated(used, idle):
+        reply = a.join((1, "c", used), (1, "i", idle), keys=["c:" + CID])
+        return reply[6], stored()
+
+    assert restated(2, 2) == ([b"1", b"1"], 4)
+    assert restated(1, 4) == ([b"1", b"0"], 4), "no more than was stored"
+    assert restated(6, 1) == ([b"1", b"0"], 6), "what is in use is"
+    a.lease = 1
+    time.sleep(0.01)
+    assert restated(2, 2) == ([b"1", b"0"], 2), "another may have got them"
+    a.lease = 10000
+    engine.ask("FLUSHALL")
+    assert restated(2, 2) == ([b"1", b"0"], 2), "as it is not known"
+
+
 def test_more_than_is_stored_is_stated_by_a_join_alone(hosts):
     a, b = hosts
     a.places(CID, 10, 0, 2)

@@ -22,17 +22,18 @@ static void a_join_takes_its_part(void **state)
 {
     (void)state;
     struct shared_block b = {.limit = 12};
-    struct shared_call c = shared_block_joined(&b, 0, 3);
+    struct shared_call c = shared_block_joined(&b, 0, 3, true);
     assert_int_equal(c.want, 2);
     assert_true(b.calling);
     shared_block_answer(&b, 2, 2, 2, false, 5);
     assert_int_equal(b.have, 2);
-    c = shared_block_joined(&b, 5, 3); /* a new session: what is in use stays, and is enough */
+    c = shared_block_joined(&b, 5, 3,
+                            true); /* a new session: what is in use stays, and is enough */
     assert_int_equal(c.have, 5);
     assert_int_equal(c.want, 0);
     assert_true(b.calling); /* to hear what all hosts have */
     b = (struct shared_block){.limit = 1};
-    assert_int_equal(shared_block_joined(&b, 0, 64).want, 1);
+    assert_int_equal(shared_block_joined(&b, 0, 64, true).want, 1);
 }
 
 static void places_are_asked_for_ahead_of_need(void **state)
@@ -127,7 +128,7 @@ static void above_the_limit_nothing_is_lent_again(void **state)
 {
     (void)state;
     struct shared_block b = {.limit = 4};
-    struct shared_call c = shared_block_joined(&b, 2, 3);
+    struct shared_call c = shared_block_joined(&b, 2, 3, true);
     assert_int_equal(c.have, 2);
     shared_block_answer(&b, 2, 0, 5, true, 5); /* others got what this host had */
     assert_int_equal(b.over, 1);
@@ -169,9 +170,22 @@ static void what_the_engine_has_lost_is_stated_again(void **state)
     shared_block_answer(&b, 5, 0, 5, false, 13);
     assert_false(call(&b, 4, 0, 14, 0, 0));
     shared_block_restate(&b);
-    (void)shared_block_joined(&b, 4, 1); /* which states it too */
+    (void)shared_block_joined(&b, 4, 1, true); /* which states it too */
     shared_block_answer(&b, 5, 1, 5, false, 15);
     assert_false(call(&b, 4, 0, 16, 0, 0));
+}
+
+static void a_join_alone_says_nothing_of_places(void **state)
+{
+    (void)state;
+    struct shared_block b = {.limit = 4};
+    (void)shared_block_joined(&b, 0, 2, false);
+    shared_block_lost(&b); /* before the answer */
+    assert_int_equal(shared_block_usable(&b, 2, 1000, 2000, 1500), 2);
+    (void)shared_block_joined(&b, 0, 2, true);
+    assert_int_equal(shared_block_usable(&b, 2, 2500, 2000, 3000), 2);
+    shared_block_answer(&b, 1, 1, 4, false, 3100);
+    assert_int_equal(shared_block_usable(&b, 2, 3100, 2000, 3200), 1);
 }
 
 int main(void)
@@ -186,6 +200,7 @@ int main(void)
         cmocka_unit_test(when_time_alone_matters),
         cmocka_unit_test(without_an_engine),
         cmocka_unit_test(what_the_engine_has_lost_is_stated_again),
+        cmocka_unit_test(a_join_alone_says_nothing_of_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,10 @@
 #include "supervisor/start.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/process/user.h"
+#include "supervisor/write_check.h"
 
-#include <errno.h>
 #include <ev.h>
 #include <getopt.h>
-#include <limits.h>
 #include <msgpack.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -75,27 +74,10 @@ static bool check_as(const struct user *user, const char *path, const struct con
         if (!f.v[i].warning)
             fprintf(stderr, "%s (as user %s, who reloads it)\n", line, user->name);
     }
-    if (c->state_dir && access(c->state_dir, R_OK | W_OK | X_OK) == -1 && errno != ENOENT) {
-        fprintf(stderr, "%s: state_dir: %s cannot be used by user %s: %s\n", path, c->state_dir,
-                user->name, strerror(errno));
-        ok = false;
-    }
+    ok &= write_check_serve(path, c, user);
     conf_unref(again);
     faults_free(&f);
     return ok;
-}
-
-/* Warns of a folder that is not there, in which a start makes `file`. */
-static void check_folder(const char *path, const char *key, const char *file)
-{
-    char folder[PATH_MAX];
-    const char *slash = file ? strrchr(file, '/') : NULL;
-    if (!slash || slash == file || (size_t)(slash - file) >= sizeof folder)
-        return;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - file), file);
-    if (access(folder, F_OK) == -1)
-        fprintf(stderr, "%s: warning: %s: there is no folder %s here: a start would fail\n", path,
-                key, folder);
 }
 
 static int check(const char *path, bool connect)
@@ -110,10 +92,8 @@ static int check(const char *path, bool connect)
         fprintf(stderr, "%s: %s\n", path, e.msg);
         ok = false;
     }
-    if (ok) {
-        check_folder(path, "log.file", c->log.file);
-        check_folder(path, "state_dir", c->state_dir);
-    }
+    if (ok)
+        write_check_start(path, c, &user);
     ok = ok && (!user.name || check_as(&user, path, c));
     if (ok)
         printf("%s: good\n", path);

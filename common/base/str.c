@@ -148,6 +148,30 @@ bool str_glob_nocase(struct str pattern, struct str s)
     return glob(pattern, s, true);
 }
 
+size_t str_put_words(char *out, size_t size, struct str s)
+{
+    static const char rest[] = "…";
+    size_t n = s.n;
+    if (n >= size) {
+        size_t most = size - sizeof rest;
+        for (n = most; n > most / 2 && s.p[n] != ' ';)
+            n--;
+        if (s.p[n] != ' ') /* one long word */
+            for (n = most; n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80;)
+                n--;
+        while (n > 0 && strchr(" ,;:", s.p[n - 1]))
+            n--;
+    }
+    if (n)
+        memcpy(out, s.p, n);
+    if (n < s.n) {
+        memcpy(out + n, rest, sizeof rest - 1);
+        n += sizeof rest - 1;
+    }
+    out[n] = '\0';
+    return n;
+}
+
 size_t str_utf8_len(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;

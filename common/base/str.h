@@ -73,6 +73,10 @@ void str_put_hex(char *out, uint64_t v, unsigned digits);
 bool str_glob(struct str pattern, struct str s);
 bool str_glob_nocase(struct str pattern, struct str s);
 
+/* Writes s and a NUL into out[size], size at least 8. What is too long is cut behind a word, with
+ * "…" in place of the rest. Returns the bytes without the NUL. */
+size_t str_put_words(char *out, size_t size, struct str s);
+
 /* Bytes of the UTF-8 character at the front (RFC 3629: no overlong forms, no surrogates, at most
  * U+10FFFF); 0 when there is none. */
 size_t str_utf8_len(struct str s);

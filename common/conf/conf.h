@@ -89,7 +89,8 @@ struct conf_endpoint {
     CONF_ENDPOINT(CONF_MEMBER) /* proxy: after conf_check the one in force, which may come from
                                 * upstream.proxy (NULL then); NULL: direct */
     char *api_key_file;        /* path; read into api_key by the supervisor, not sent to workers */
-    struct conf_strs allow;    /* models.allow */
+    bool key_unread;        /* a key is configured that could not be read; set by the supervisor */
+    struct conf_strs allow; /* models.allow */
     struct conf_strs paths_allow, paths_deny; /* paths.allow, paths.deny (policy/side_path.h) */
     struct conf_map map;                      /* models.map */
     struct conf_map headers;

@@ -109,8 +109,10 @@ static void check_listen(struct check *k)
             report(k, false, at.text,
                    "is open to others: set `clients`, or listen on loopback or a unix socket");
         if (!l->certificate != !l->private_key)
-            report(k, false, conf_place("listen", i, "tls").text, "needs %s too",
-                   l->certificate ? "private_key" : "certificate");
+            report(k, false,
+                   conf_place("listen", i, l->certificate ? "tls.private_key" : "tls.certificate")
+                       .text,
+                   "is needed too");
     }
     unique(k, names, c->nlisten, listen_twice);
 }
@@ -124,7 +126,7 @@ static void check_admin(struct check *k)
     if (!c->admin.listen || !listen_address(k, &c->admin.listen, "admin.listen", &local))
         return;
     if (!local && !c->admin.token)
-        report(k, false, "admin.listen", "is open to others: admin.token is required");
+        report(k, false, "admin.token", "is required: admin.listen is open to others");
     for (size_t i = 0; i < c->nlisten; i++)
         if (c->listen[i].address && strcmp(c->listen[i].address, c->admin.listen) == 0)
             report(k, false, "admin.listen", "is the same address as listen[%zu]", i);
@@ -466,7 +468,8 @@ static void check_endpoints(struct check *k)
                    "is for protocol: openai, and has no effect here");
         if (ep->base_url) {
             derive_id(ep);
-            ids[i] = (struct entry){ep->id, 8, i};
+            if (!ep->key_unread) /* else it may differ by its key */
+                ids[i] = (struct entry){ep->id, 8, i};
         }
         check_headers(k, ep, i);
         check_patterns(k, &ep->paths_allow, i, "allow");

@@ -123,7 +123,7 @@ static void one_account(const struct warn *w)
     const struct conf *c = w->c;
     size_t *v = mem_zalloc(c->nendpoints + 1, sizeof *v), n = 0;
     for (size_t i = 0; i < c->nendpoints; i++)
-        if (c->endpoints[i].api_key && c->endpoints[i].host)
+        if (c->endpoints[i].api_key && c->endpoints[i].host && c->endpoints[i].base_path)
             v[n++] = i;
     sorted_of = c;
     if (n)
@@ -138,7 +138,7 @@ static void one_account(const struct warn *w)
             tell(w, conf_place("endpoints", v[i], "base_url").text,
                  "is with its key the account of endpoints[%zu] (%s) under another path: limits of "
                  "one are limits of both",
-                 v[first], x->name);
+                 v[first], x->name ? x->name : "unnamed");
     }
     mem_free(v);
 }

@@ -110,6 +110,22 @@ static const struct fault_place *nearest(const struct faults *f, const char *pat
     return near;
 }
 
+bool faults_in(const struct faults *f, const char *path)
+{
+    const char *x;
+    for (size_t at = 0; (x = faults_next(f, &at));)
+        if (is_around(x, path) || is_around(path, x))
+            return true;
+    return false;
+}
+
+const char *faults_next(const struct faults *f, size_t *at)
+{
+    while (*at < f->nplaces && !f->places[*at].faulty)
+        ++*at;
+    return *at < f->nplaces ? f->places[(*at)++].path : NULL;
+}
+
 void faults_take(struct faults *f, bool warning, const char *path, const struct faults *of)
 {
     char line[700];

@@ -52,6 +52,13 @@ void faults_take(struct faults *f, bool warning, const char *path, const struct 
  * too. */
 void faults_excuse(struct faults *f, const char *path);
 
+/* Whether the element `path`, one around it or one in it has an error. */
+bool faults_in(const struct faults *f, const char *path) MUST_CHECK;
+
+/* The next element with an error, from *at (0 at first) on; NULL: there is none left. Valid until a
+ * fault is added. */
+const char *faults_next(const struct faults *f, size_t *at);
+
 /* Sorts the faults in the order of the file. */
 void faults_sort(struct faults *f);
 

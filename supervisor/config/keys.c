@@ -63,6 +63,7 @@ static void read_api_key(struct conf_endpoint *ep, size_t i, struct faults *f)
         faults_add(f, false, at.text, "is given beside api_key: keep one");
     else
         read_line(f, at.text, ep->api_key_file, "key", &ep->api_key);
+    ep->key_unread = !ep->api_key;
 }
 
 /* A pem_password_cb without a passphrase: OpenSSL's own would ask on the terminal and wait for

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m)
+void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m,
+                       char why[static ENDPOINT_WIRE_WHY + 1])
 {
     const struct ep_state *s = &e->state;
     *m = (struct ipc_up_endpoint){
@@ -33,7 +34,8 @@ void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *
         .queue_verifications = s->failq.verifications,
         .queue_since_ms = s->failq.since_ms,
         .queue_next_ms = s->failq.next_ms,
-        .queued_why = str_c(s->queued_why),
+        .queued_why =
+            str_make(why, str_put_words(why, ENDPOINT_WIRE_WHY + 1, str_c(s->queued_why))),
         .degraded_until_ms = s->degraded_until_ms,
         .ttfb_eighths = s->ttfb_us.eighths,
         .model = str_c(e->model),
@@ -70,7 +72,7 @@ static bool possible(const struct ipc_up_endpoint *m)
     return m->health < EP_HEALTH__COUNT && m->disabled < EP_DISABLED__COUNT &&
            m->verifying <= EP_VERIFY_ASKED && m->breaker < BREAKER__COUNT &&
            m->breaker_trial <= BREAKER_TRIAL_RUNNING && m->queue <= FAILQ_DISABLED &&
-           m->queued_why.n < sizeof((struct ep_state *)0)->queued_why;
+           m->queued_why.n <= ENDPOINT_WIRE_WHY;
 }
 
 static void text(char *out, struct str s)
@@ -188,6 +190,17 @@ void endpoint_wire_put_past(const struct health_endpoint *e, int64_t now_ms, str
                               .reason = str_c(f->reason)};
 }
 
+/* Makes the reason that UP_ENDPOINT has cut whole, if it is the beginning of that one. */
+static void make_whole(struct ep_state *s, const char *reason)
+{
+    struct str cut = str_c(s->queued_why), rest = STR("…");
+    if (!str_ends(cut, rest))
+        return;
+    cut.n -= rest.n;
+    if (str_starts(str_c(reason), cut))
+        str_put_words(s->queued_why, sizeof s->queued_why, str_c(reason));
+}
+
 void endpoint_wire_get_past(struct health *h, const struct ipc_up_past *m)
 {
     struct health_endpoint *e = health_by_id(h, m->id);
@@ -200,4 +213,5 @@ void endpoint_wire_get_past(struct health *h, const struct ipc_up_past *m)
         return;
     *f = (struct health_failure){.at_ms = m->failed_ms, .cls = m->cls, .status = m->status};
     text(f->reason, m->reason);
+    make_whole(&e->state, f->reason);
 }

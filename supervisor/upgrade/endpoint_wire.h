@@ -6,8 +6,13 @@
 #include "common/ipc/ipc.h"
 #include "supervisor/shared/health/health.h"
 
-/* Fills m with the state of e. Borrows from e. */
-void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m);
+/* Bytes of UP_ENDPOINT.queued_why that every build takes. */
+enum { ENDPOINT_WIRE_WHY = 63 };
+
+/* Fills m with the state of e. Borrows from e and from why, which takes the reason it is queued
+ * for, cut. */
+void endpoint_wire_put(const struct health_endpoint *e, struct ipc_up_endpoint *m,
+                       char why[static ENDPOINT_WIRE_WHY + 1]);
 
 /* Moves all times of m by by_ms: from this process's clock to that of UP_ENDPOINT with
  * -clock_suspended_ms(), back with clock_suspended_ms(). */

@@ -150,10 +150,11 @@ void successor_state_give(const struct successor_state *s)
 {
     for (size_t i = 0; i < s->health->n; i++) {
         struct ipc_up_endpoint m;
+        char why[ENDPOINT_WIRE_WHY + 1];
         struct ipc_up_refused refused;
         struct ipc_up_count count;
         const struct health_endpoint *e = &s->health->v[i];
-        endpoint_wire_put(e, &m);
+        endpoint_wire_put(e, &m, why);
         endpoint_wire_move(&m, -clock_suspended_ms());
         send_up(s, -1, ipc_put_v_up_endpoint, &m);
         if (endpoint_wire_put_refused(e, &refused))

@@ -2,6 +2,7 @@
  * encoded. A valid one must make a frame that decodes to the same. Files that it names are not
  * opened. */
 #include "common/conf/conf_check.h"
+#include "common/conf/conf_warn.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/config/yaml.h"
@@ -35,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(c || f.errors);
     if (c && conf_check(c, on_fault, &f) && f.errors == 0)
         there_and_back(c);
+    if (c)
+        conf_warn(c, on_fault, &f);
     faults_sort(&f);
     for (size_t i = 0; i < f.n; i++) {
         char line[1536];

@@ -121,6 +121,7 @@ enum chunk_result chunk_decode(struct chunk *c, char *p, size_t n, size_t *paylo
                 continue;
         }
         if (c->state != DATA) {
+            c->broken = c->state;
             c->state = step(c, (unsigned char)p[in]);
             /* The offending byte is not consumed. */
             if (c->state != BROKEN)
@@ -144,6 +145,23 @@ enum chunk_result chunk_decode(struct chunk *c, char *p, size_t n, size_t *paylo
     *payload = out;
     *used = in;
     return c->state == OVER ? CHUNK_END : c->state == BROKEN ? CHUNK_BAD : CHUNK_MORE;
+}
+
+const char *chunk_why(const struct chunk *c)
+{
+    switch (c->broken) {
+    case SIZE:
+    case SIZE_LF:
+        return "bad chunk size";
+    case EXT_SP:
+    case EXT:
+        return "bad chunk extension";
+    case DATA_CR:
+    case DATA_LF:
+        return "chunk longer than its size";
+    default:
+        return "bad trailer behind the last chunk";
+    }
 }
 
 size_t chunk_head(char out[static 20], size_t n)

@@ -13,6 +13,7 @@ struct chunk {
     uint32_t line; /* bytes of the present size line, or of all trailers */
     uint8_t state;
     uint8_t digits; /* hex digits of the present size */
+    uint8_t broken; /* the state that CHUNK_BAD ended */
 };
 
 /* Bytes of a size line, and of all trailers, that are accepted. */
@@ -24,6 +25,9 @@ enum chunk_result { CHUNK_MORE, CHUNK_END, CHUNK_BAD };
  * less than n only with CHUNK_END (what follows belongs to the next message) or CHUNK_BAD. */
 enum chunk_result chunk_decode(struct chunk *c, char *p, size_t n, size_t *payload,
                                size_t *used) MUST_CHECK;
+
+/* What rule CHUNK_BAD was for; a static text. */
+const char *chunk_why(const struct chunk *c);
 
 /* Writes the size line of a chunk of n > 0 bytes ("1a2\r\n"); returns its length. */
 size_t chunk_head(char out[static 20], size_t n);

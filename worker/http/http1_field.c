@@ -141,7 +141,9 @@ const char *http1_read_field(const char *p, size_t n, const char *end, struct ht
     if (colon == 0)
         return is_blank(p[0]) ? "folded header line" : "header line without a name";
     if (p[colon] != ':')
-        return "bad character in a header name";
+        return p[colon] == '\r'     ? "header line without a colon"
+               : is_blank(p[colon]) ? "blank behind a header name"
+                                    : "bad character in a header name";
     const char *from = p + colon + 1, *to = p + n - 2;
     while (from < to && is_blank(*from))
         from++;

@@ -355,7 +355,7 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
         .net = f->net,
         .reused = r->attempt.exchange.reused,
         .got_bytes = r->attempt.exchange.got_bytes,
-        .got_head = r->state != REQ_TRY,
+        .got_head = r->state != REQ_TRY || r->attempt.exchange.replied,
         .trial = r->trial.seq != 0,
         .repeatable = r->in.repeatable,
         .bad_request = judge_bad_request(r),

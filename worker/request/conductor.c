@@ -387,7 +387,7 @@ static void conductor_on_failed(struct exchange *x, enum net_fault why)
         interpreted(r, interpret_broken(r, why, &out), &out);
         return;
     }
-    bool spoilt = why == NET_GARBAGE && x->reused && r->in.repeatable;
+    bool spoilt = exchange_was_spoilt(x, why) && r->in.repeatable;
     broken(r, why, r->state == REQ_TRY && (spoilt || exchange_was_stale(x, why)));
 }
 

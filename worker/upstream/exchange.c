@@ -9,6 +9,9 @@
  * send. */
 enum { INTERIM_MAX = 16 };
 
+static const char no_http[] = "it does not begin with HTTP/1.";
+static const char long_head[] = "head over upstream.max_response_header_bytes";
+
 /* A pause of the client that an endpoint may take for its end. */
 #define STALL_S 1.0
 
@@ -34,6 +37,14 @@ static bool fail(struct exchange *x, enum net_fault why)
     buf_free(&x->head);
     x->ops->failed(x, why);
     return false;
+}
+
+/* The same for a reply that breaks the rules of HTTP: `rule` says which; a static text. */
+static bool fail_garbage(struct exchange *x, const char *rule)
+{
+    detail_set(&x->lease.detail, NET_GARBAGE, NULL, rule);
+    x->replied = rule != no_http;
+    return fail(x, NET_GARBAGE);
 }
 
 /* ---- sending */
@@ -181,6 +192,11 @@ bool exchange_was_stale(const struct exchange *x, enum net_fault why)
     return x->reused && !x->got_bytes && (why == NET_RESET || why == NET_EMPTY || why == NET_SEND);
 }
 
+bool exchange_was_spoilt(const struct exchange *x, enum net_fault why)
+{
+    return why == NET_GARBAGE && x->reused && !x->replied;
+}
+
 void exchange_pause(struct exchange *x)
 {
     if (x->paused || !x->c)
@@ -253,7 +269,8 @@ static bool take_body(struct exchange *x, const struct http_head *head, char *p,
         if (r == CHUNK_END)
             return finish(x, &ev, used == n);
         if (r == CHUNK_BAD)
-            return ((head || ev.n) && !hand_over(x, &ev)) ? false : fail(x, NET_GARBAGE);
+            return ((head || ev.n) && !hand_over(x, &ev)) ? false
+                                                          : fail_garbage(x, chunk_why(&x->chunk));
         break;
     }
     case BODY_UNTIL_CLOSE:
@@ -262,13 +279,18 @@ static bool take_body(struct exchange *x, const struct http_head *head, char *p,
     return (!head && ev.n == 0) || hand_over(x, &ev);
 }
 
-/* Whether p[0..n), `seen` of it checked before, may become a head that http1_reply accepts. An
- * endpoint of another protocol may keep the connection open and never send the end of a head. */
-static bool may_be_head(const char *p, size_t n, size_t seen)
+/* Why p[0..n), `seen` of it checked before, cannot become a head that http1_reply accepts; NULL: it
+ * may. An endpoint of another protocol may keep the connection open and never send the end of a
+ * head. */
+static const char *no_head(const char *p, size_t n, size_t seen, size_t max)
 {
     static const char start[] = "HTTP/1.";
-    return memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0 &&
-           http1_front_bytes(p, n, seen);
+    if (memcmp(p, start, n < sizeof start - 1 ? n : sizeof start - 1) != 0)
+        return no_http;
+    if (n > max)
+        return long_head;
+    return http1_front_bytes(p, n, seen) ? NULL
+                                         : "control character, bare CR or bare LF in the head";
 }
 
 enum head_result { HEAD_MORE, HEAD_DONE, HEAD_FAILED };
@@ -277,8 +299,9 @@ enum head_result { HEAD_MORE, HEAD_DONE, HEAD_FAILED };
 static enum head_result head_more(struct exchange *x, const char *p, size_t n, size_t at,
                                   size_t seen)
 {
-    if (n - at > x->conf.max_head || !may_be_head(p + at, n - at, seen)) {
-        fail(x, NET_GARBAGE);
+    const char *rule = no_head(p + at, n - at, seen, x->conf.max_head);
+    if (rule) {
+        fail_garbage(x, rule);
         return HEAD_FAILED;
     }
     if (x->head.len) {
@@ -290,6 +313,20 @@ static enum head_result head_more(struct exchange *x, const char *p, size_t n, s
     return HEAD_MORE;
 }
 
+/* Reads a whole head of that size into env->head. Returns why it is refused; NULL: it is not. */
+static const char *read_head(struct exchange *x, const char *p, size_t size)
+{
+    const char *why = no_head(p, min_size(size, sizeof "HTTP/1." - 1), 0, x->conf.max_head);
+    if (why || size > x->conf.max_head)
+        return why ? why : long_head;
+    if (http1_reply(p, size, x->method, x->env->head, &why) != HTTP1_OK)
+        return why;
+    /* 101 answers a request with Upgrade, which is not forwarded. */
+    if (x->env->head->status == 101)
+        return "status 101, which nobody asked for";
+    return x->env->head->status < 200 && ++x->interim > INTERIM_MAX ? "too many 1xx replies" : NULL;
+}
+
 /* Reads the heads in p[0..n) and drops interim ones. HEAD_DONE: the final head is in env->head and
  * the body begins at *body. HEAD_FAILED: the exchange has ended. */
 static enum head_result take_head(struct exchange *x, char *p, size_t n, size_t *body)
@@ -299,13 +336,10 @@ static enum head_result take_head(struct exchange *x, char *p, size_t n, size_t 
         size_t seen = x->scanned, size = http1_find_end(p + at, n - at, &x->scanned);
         if (size == 0)
             return head_more(x, p, n, at, seen);
-        const char *why;
         struct http_head *h = x->env->head;
-        bool good =
-            size <= x->conf.max_head && http1_reply(p + at, size, x->method, h, &why) == HTTP1_OK;
-        /* 101 answers a request with Upgrade, which is not forwarded. */
-        if (!good || h->status == 101 || (h->status < 200 && ++x->interim > INTERIM_MAX)) {
-            fail(x, NET_GARBAGE);
+        const char *rule = read_head(x, p + at, size);
+        if (rule) {
+            fail_garbage(x, rule);
             return HEAD_FAILED;
         }
         at += size;
@@ -332,7 +366,7 @@ static bool take(struct exchange *x, char *p, size_t n)
     /* The deadline is not moved: it is for the whole head, however slowly its bytes come. */
     if (x->head.len) {
         if (!buf_add(&x->head, p, n))
-            return fail(x, NET_GARBAGE);
+            return fail_garbage(x, long_head);
         p = buf_data(&x->head);
         n = x->head.len;
     }

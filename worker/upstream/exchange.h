@@ -67,6 +67,7 @@ struct exchange {
     unsigned interim;  /* 1xx replies received */
     bool reused;       /* the connection had carried other exchanges */
     bool got_bytes;    /* a byte of the reply was received */
+    bool replied;      /* what was refused as a reply begins like one at least */
     bool keep;         /* the reply allows the connection to be used again */
     bool paused;       /* exchange_pause: the reply is not read */
     double paused_at;  /* ev_now() of the last exchange_pause */
@@ -112,5 +113,9 @@ bool exchange_stood_still(const struct exchange *x);
 /* For use in `failed`: whether a connection that had carried other exchanges broke before any byte
  * of the reply came, so that the endpoint did not get the request. */
 bool exchange_was_stale(const struct exchange *x, enum net_fault why);
+
+/* For use in `failed`: whether what came on a connection that had carried other exchanges begins
+ * like no reply, so that it belongs to the exchange before: a body to HEAD, bytes too many. */
+bool exchange_was_spoilt(const struct exchange *x, enum net_fault why);
 
 #endif

@@ -70,9 +70,7 @@ void ep_enqueue(struct ep_state *s, const struct ep_conf *c, const char *why,
     ep_set_health(s, EP_UNHEALTHY, ctx->last ? "the last one: still in service" : why, ch);
     if (ctx->last || !failq_enter(&s->failq, &c->failq, now_ms))
         return;
-    size_t n = strnlen(why, sizeof s->queued_why - 1);
-    memcpy(s->queued_why, why, n);
-    s->queued_why[n] = '\0';
+    str_put_words(s->queued_why, sizeof s->queued_why, str_c(why));
     ep_change(ch, "", EP_NOTE_QUEUE, "out", "queued", why, 0);
 }
 

@@ -40,6 +40,9 @@ struct ep_conf {
  * model. */
 enum { EP_VERIFY_MODELS = 3 };
 
+/* Bytes of the reason that an endpoint was queued for; beyond, it is cut. */
+enum { EP_WHY_MAX = 200 };
+
 /* The state of one endpoint, made by ep_init. Callers may read it; only the functions change it. A
  * copy shares its cells with the original: one of them alone is used further. */
 struct ep_state {
@@ -53,8 +56,8 @@ struct ep_state {
     struct breaker breaker;
     struct cooldown cooldown;
     struct failq failq;
-    char queued_why[64];       /* "" when not queued */
-    uint32_t refused_status;   /* HTTP status that last refused its key; 0: not known */
+    char queued_why[EP_WHY_MAX + 1]; /* "" when not queued */
+    uint32_t refused_status;         /* HTTP status that last refused its key; 0: not known */
     int64_t refused_wall_ms;   /* when its key was last refused, CLOCK_REALTIME; 0: not known */
     int64_t degraded_until_ms; /* end of EP_DEGRADED after transient failures */
     int64_t recheck_ms;        /* unhealthy and in service, as it is the last one: when it is

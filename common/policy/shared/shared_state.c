@@ -112,9 +112,7 @@ struct shared_group shared_state_group(const struct ep_state *s, const struct sh
         g.queue.since_ms = g.stamp_ms = v->queued_since_ms;
         g.queue.next_ms = v->verify_ms;
         g.queue.verifications = v->verifications;
-        size_t n = strnlen(s->queued_why, SHARED_REASON_MAX);
-        memcpy(g.queue.reason, s->queued_why, n);
-        g.queue.reason[n] = '\0';
+        str_put_words(g.queue.reason, sizeof g.queue.reason, str_c(s->queued_why));
     } else if (kind == SHARED_KEY) {
         g.key.refused = v->refused;
         g.key.status = v->refused_status;
@@ -182,9 +180,7 @@ static bool take_queue(struct ep_state *s, const struct ep_conf *c, const struct
         s->failq.since_ms = g->queue.since_ms < now_ms ? g->queue.since_ms : now_ms;
         s->failq.verifications = g->queue.verifications;
         s->failq.next_ms = g->queue.next_ms;
-        size_t n = strnlen(g->queue.reason, sizeof s->queued_why - 1);
-        memcpy(s->queued_why, g->queue.reason, n);
-        s->queued_why[n] = '\0';
+        str_put_words(s->queued_why, sizeof s->queued_why, str_c(g->queue.reason));
     }
     ch->dirty = true;
     return true;

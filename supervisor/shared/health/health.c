@@ -75,7 +75,7 @@ static void keep_last(struct health_endpoint *e, const struct ep_report *r, cons
         e->cut_ms = now_ms;
     e->last_failure =
         (struct health_failure){.at_ms = r->wall_ms, .cls = r->cls, .status = r->status};
-    text_of(e->last_failure.reason, sizeof e->last_failure.reason, str_c(reason));
+    str_put_words(e->last_failure.reason, sizeof e->last_failure.reason, str_c(reason));
 }
 
 /* A message that no endpoint serves: what it counted at closed breakers is taken back, but for one

@@ -64,6 +64,18 @@ def test_folders_that_are_not_there(tmp_path):
     assert r.stderr == "%s: warning: log.file: there is no folder %s/none here: a start would fail\n" % (path, tmp_path)
 
 
+def test_a_key_file_without_a_key_is_one_fault(tmp_path):
+    """No endpoint is called the same as another because the keys of both could not be read."""
+    (tmp_path / "empty.key").write_text("")
+    path = tmp_path / "qcc.yaml"
+    path.write_text("endpoints:\n" + "".join("  - {name: %s, base_url: 'http://127.0.0.1:9', api_key_file: %s/%s.key}\n" % (n, tmp_path, f)
+                                            for n, f in (("a", "none"), ("b", "none"), ("c", "empty"))))
+    path.chmod(0o600)
+    r = check(path)
+    said = [line.split(": ", 2)[1] for line in r.stderr.splitlines() if "everybody may read" not in line]
+    assert r.returncode == 1 and said == ["endpoints[%d].api_key_file" % i for i in range(3)], r.stderr
+
+
 @ROOT_ONLY
 def test_root_checks_as_the_user(open_folder):  # noqa: F811
     nobody = pwd.getpwnam("nobody")
@@ -88,8 +100,47 @@ def test_root_checks_as_the_user(open_folder):  # noqa: F811
     os.chown(state, nobody.pw_uid, 0)
     r = check(path)
     assert r.returncode == 0 and r.stdout.endswith("good\n") and not r.stderr, r
+    assert not list(state.iterdir())
+    lock = state / "lock"
+    lock.touch(mode=0o600)
+    r = check(path)
+    assert r.returncode == 1 and "state_dir: %s cannot be used by user nobody: Permission denied\n" % lock in r.stderr
+    lock.unlink()
     state.rmdir()
     assert check(path).returncode == 0, "a start makes it, as root"
+    assert not state.exists()
+
+
+def as_nobody(path):
+    return subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", str(SUPERVISOR), "-t", "-c", str(path)], capture_output=True,
+                          text=True, timeout=PATIENCE)
+
+
+@ROOT_ONLY
+def test_what_a_start_could_not_write(open_folder):  # noqa: F811
+    """Told by who would start it; nothing is left behind."""
+    path, closed, mine = open_folder / "qcc.yaml", open_folder / "closed", open_folder / "mine"
+    for folder in (closed, mine):
+        folder.mkdir(mode=0o755)
+    os.chown(mine, pwd.getpwnam("nobody").pw_uid, 0)
+    (closed / "root.log").touch(mode=0o644)
+
+    def told(log, state):
+        path.write_text("log: {file: %s}\nstate_dir: %s\n%s" % (log, state, ENDPOINT % "weight: 1"))
+        path.chmod(0o644)
+        r = as_nobody(path)
+        assert r.returncode == 0, r
+        return [line.split(" warning: ")[1] for line in r.stderr.splitlines()]
+
+    no = " cannot be written: Permission denied: a start would fail"
+    assert told(mine / "a.log", mine / "state") == told(mine / "a.log", mine) == []
+    assert told(closed / "a.log", closed / "state") == ["log.file: %s%s" % (closed, no), "state_dir: %s%s" % (closed, no)]
+    assert told(closed / "root.log", closed) == ["log.file: %s/root.log%s" % (closed, no), "state_dir: %s%s" % (closed, no)]
+    assert not list(mine.iterdir()) and [f.name for f in closed.iterdir()] == ["root.log"]
+    path.write_text("user: nobody\nlog: {file: %s/a.log}\n%s" % (closed, ENDPOINT % "weight: 1"))
+    os.chmod(closed, 0o700)
+    r = check(path)
+    assert r.returncode == 1 and "log.file: %s/a.log cannot be reached by user nobody: Permission denied\n" % closed in r.stderr
 
 
 # In a mount namespace of its own with an empty /run.

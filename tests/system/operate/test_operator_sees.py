@@ -50,6 +50,24 @@ def test_wrong_path(qcc, raw):
     until(lambda: "status 404, 404-typed: has base_url the right path?" in table(q, "endpoints")["a"], "the note")
 
 
+def test_the_whole_reason_in_the_queue(qcc, raw):
+    """It is not cut where it is longer than 63 bytes, nor by an upgrade."""
+    rule = "invalid HTTP reply: control character, bare CR or bare LF in the head"
+    q = qcc({**ONE, "endpoints": [raw(b"HTTP/1.1 200 OK\r\nx-a: b\rc\r\n\r\n").endpoint("a"), raw(reply()).endpoint("b")],
+             "balance": {"strategy": "round_robin"}, "retry": {"max_attempts": 2}})
+    for _ in range(2):
+        assert ask(q)[0] == 200
+
+    def shown():
+        assert q.ctl_json("queue")["queue"][0]["reason"] == rule
+        assert rule in done(q.ctl("queue"))
+
+    until(lambda: q.ctl_json("queue")["queue"], "the endpoint to be queued")
+    shown()
+    q.upgrade()
+    shown()
+
+
 def test_causes_in_words(qcc, raw):
     """Names of rules stand with what they mean."""
     page = reply(b"<!doctype html><html><head><title>Sign in to the hub</title></head><body>x</body></html>", type="text/html")

@@ -10,7 +10,7 @@
  *
  * `\t`, `\xHH` and `\\` in the file are those bytes. */
 #include "common/base/mem.h"
-#include "common/conf/conf_warn.h"
+#include "common/conf/conf_check.h"
 #include "common/conf/conf_key.h"
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
@@ -55,8 +55,8 @@ static bool scene_run(const char *where, const struct scene *s)
         setenv(name, strchr(s->env[i], '=') + 1, 1);
     }
     struct conf *c = yaml_read("f", buf_view(&s->file), s->open, &f);
-    if (c && conf_check(c, on_fault, &f) && f.errors == 0)
-        conf_warn(c, on_fault, &f);
+    if (c)
+        load_check(c, &f);
     faults_sort(&f);
     buf_init(&got, 1 << 16);
     for (size_t i = 0; i < f.n; i++) {

@@ -82,7 +82,8 @@ static void there_and_back(void **state)
     begin(&b);
     fill(&a.h.v[0]);
     struct ipc_up_endpoint m, got;
-    endpoint_wire_put(&a.h.v[0], &m);
+    char why[ENDPOINT_WIRE_WHY + 1];
+    endpoint_wire_put(&a.h.v[0], &m, why);
     /* by way of the wire */
     struct buf wire;
     struct ipc_frame f;
@@ -215,11 +216,12 @@ static void nothing_hangs(void **state)
     (void)state;
     struct world a, b;
     struct ipc_up_endpoint m;
+    char why[ENDPOINT_WIRE_WHY + 1];
     begin(&a);
     begin(&b);
     fill(&a.h.v[0]);
     a.h.v[0].loan.slot = a.h.v[0].verify_slot = HEALTH_NONE;
-    endpoint_wire_put(&a.h.v[0], &m);
+    endpoint_wire_put(&a.h.v[0], &m, why);
     assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
     assert_int_equal(b.h.v[0].state.verifying, EP_VERIFY_NONE);
@@ -233,10 +235,11 @@ static void the_predecessors_end_gives_back(void **state)
     (void)state;
     struct world a, b;
     struct ipc_up_endpoint m;
+    char why[ENDPOINT_WIRE_WHY + 1];
     begin(&a);
     begin(&b);
     fill(&a.h.v[0]);
-    endpoint_wire_put(&a.h.v[0], &m);
+    endpoint_wire_put(&a.h.v[0], &m, why);
     assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     health_slot_gone(&b.h, HEALTH_PREDECESSOR, 2001);
     assert_int_equal(b.h.v[0].state.breaker.trial, BREAKER_TRIAL_FREE);
@@ -252,10 +255,11 @@ static void the_new_file_has_its_word(void **state)
     (void)state;
     struct world a, b;
     struct ipc_up_endpoint m;
+    char why[ENDPOINT_WIRE_WHY + 1];
     begin(&a);
     begin(&b);
     b.endpoints[0].enabled = false;
-    endpoint_wire_put(&a.h.v[0], &m);
+    endpoint_wire_put(&a.h.v[0], &m, why);
     assert_true(endpoint_wire_get(&b.h, &b.conf, &m, 2000));
     assert_int_equal(b.h.v[0].state.disabled, EP_BY_CONFIG);
     health_fini(&a.h);
@@ -266,10 +270,11 @@ static void what_cannot_be(void **state)
 {
     (void)state;
     struct world w;
+    char why[ENDPOINT_WIRE_WHY + 1];
     char text[64] = "";
     begin(&w);
     struct ipc_up_endpoint good, bad;
-    endpoint_wire_put(&w.h.v[0], &good);
+    endpoint_wire_put(&w.h.v[0], &good, why);
     assert_true(endpoint_wire_get(&w.h, &w.conf, &good, 1));
 #define REFUSED(field, value)                                                                      \
     bad = good;                                                                                    \

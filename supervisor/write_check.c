@@ -1,5 +1,7 @@
 #include "supervisor/write_check.h"
 
+#include "common/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,20 +32,23 @@ static bool exists(const char *path)
 static bool takes_files(const char *folder)
 {
     int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600); /* has no name: nothing stays */
-    if (fd != -1)
-        close(fd);
-    else if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+    if (fd != -1) {
+        fd_close(&fd);
+        return true;
+    }
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
         return false;
-    return fd != -1 || access(folder, W_OK | X_OK) == 0;
+    return access(folder, W_OK | X_OK) == 0;
 }
 
 /* Whether an existing file can be written. False with errno. */
 static bool is_writable(const char *path, int flags)
 {
     int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd != -1)
-        close(fd);
-    return fd != -1 || errno == ENXIO; /* a FIFO that nobody reads yet */
+    if (fd == -1)
+        return errno == ENXIO; /* a FIFO that nobody reads yet */
+    fd_close(&fd);
+    return true;
 }
 
 /* Whether the state can be kept in the existing folder. False with errno, and with the path that

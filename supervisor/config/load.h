@@ -11,8 +11,4 @@
  * reference of the configuration, and f before and after (`struct faults f = {0}`). */
 struct conf *conf_load(const char *path, struct faults *f) MUST_CHECK;
 
-/* Checks what was read from a file: adds the faults of conf_check, and the warnings of conf_warn
- * that are not told from values with a fault. */
-void load_check(struct conf *c, struct faults *f);
-
 #endif

@@ -15,6 +15,7 @@
 #include "common/conf/conf_wire.h"
 #include "common/ipc/ipc.h"
 #include "supervisor/config/load.h"
+#include "supervisor/config/load_check.h"
 #include "supervisor/config/reference.h"
 #include "supervisor/config/yaml.h"
 

@@ -202,6 +202,7 @@ operate_chapter() {
     site relay-b 'status=403,body=%3Chtml%3E%3Chead%3E%3Ctitle%3EJust%20a%20moment...%3C/title%3E%3C/head%3E%3Cbody%3EChecking%20your%20browser%20before%20accessing%3C/body%3E%3C/html%3E,type=text/html'
     id=$(id_of_request -H 'x-claude-code-session-id: 0b7c')
     until_true 5 state_of relay-a "$cools"
+    until_true 5 state_of official healthy
     types bob 'qccctl endpoints' 'prints what the manual shows' says '^official +healthy +closed' "^relay-a +$cools" '^relay-b +queued .*wall-page \(.*\), next verification in'
     check '... with these columns' as_shown
     types bob 'qccctl endpoints --model M' 'says who would get a request' says '^relay-b '

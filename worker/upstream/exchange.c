@@ -376,6 +376,7 @@ static bool take(struct exchange *x, char *p, size_t n)
         return head == HEAD_MORE;
     const struct http_head *h = x->env->head;
     x->state = EXCHANGE_BODY;
+    x->replied = true;
     x->body = h->body;
     x->left = h->length;
     x->keep = h->keep_alive && h->body != BODY_UNTIL_CLOSE;

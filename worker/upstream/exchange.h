@@ -67,7 +67,7 @@ struct exchange {
     unsigned interim;  /* 1xx replies received */
     bool reused;       /* the connection had carried other exchanges */
     bool got_bytes;    /* a byte of the reply was received */
-    bool replied;      /* what was refused as a reply begins like one at least */
+    bool replied;      /* what came is a reply, or begins like one at least */
     bool keep;         /* the reply allows the connection to be used again */
     bool paused;       /* exchange_pause: the reply is not read */
     double paused_at;  /* ev_now() of the last exchange_pause */

@@ -3,8 +3,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 
@@ -21,7 +21,8 @@ void slab_free(struct slab *s, void *p)
 
 #else
 
-/* Blocks are aligned to their size, so that a cell's address tells its block. */
+/* Blocks are aligned to their size, so that a cell's address tells its block. They are mapped: the
+ * heap would keep the pages of one that is freed. */
 enum { BLOCK = 64 << 10 };
 
 struct cell {
@@ -29,9 +30,11 @@ struct cell {
 };
 
 struct block {
-    struct list node; /* in slab.some, unless all cells are used */
-    struct cell *free;
-    unsigned used, cells;
+    struct list node;  /* in slab.some, unless all cells are used */
+    struct cell *free; /* cells that were given back */
+    /* Of all `cells`, the first `carved` have been handed out once: the pages behind them are
+     * untouched, so a slab costs what it has needed and not whole blocks. */
+    unsigned used, carved, cells;
 };
 
 static size_t cell_size(const struct slab *s)
@@ -40,21 +43,35 @@ static size_t cell_size(const struct slab *s)
     return (s->size + a - 1) & ~(a - 1);
 }
 
+enum { FIRST_CELL = (sizeof(struct block) + 63) & ~(size_t)63 };
+
+/* BLOCK zeroed bytes, aligned to BLOCK. */
+static void *map_block(void)
+{
+    size_t size = 2 * (size_t)BLOCK;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        die("out of memory");
+    size_t before = -(uintptr_t)p & (BLOCK - 1), after = size - BLOCK - before;
+    if (before)
+        (void)munmap(p, before);
+    if (after)
+        (void)munmap(p + before + BLOCK, after);
+    return p + before;
+}
+
 static struct block *new_block(struct slab *s)
 {
-    struct block *b = aligned_alloc(BLOCK, BLOCK);
-    if (!b)
-        die("out of memory");
-    size_t size = cell_size(s), at = (sizeof *b + 63) & ~(size_t)63;
-    *b = (struct block){.cells = (unsigned)((BLOCK - at) / size)};
-    for (unsigned i = b->cells; i > 0; i--) {
-        struct cell *c = (void *)((char *)b + at + (i - 1) * size);
-        c->next = b->free;
-        b->free = c;
-    }
+    struct block *b = map_block();
+    b->cells = (unsigned)((BLOCK - FIRST_CELL) / cell_size(s));
     list_push_front(&s->some, &b->node);
     s->empty++;
     return b;
+}
+
+static bool is_full(const struct block *b)
+{
+    return !b->free && b->carved == b->cells;
 }
 
 void *slab_zalloc(struct slab *s)
@@ -62,10 +79,13 @@ void *slab_zalloc(struct slab *s)
     struct block *b =
         list_empty(&s->some) ? new_block(s) : LIST_ENTRY(s->some.next, struct block, node);
     struct cell *c = b->free;
-    b->free = c->next;
+    if (c)
+        b->free = c->next;
+    else
+        c = (void *)((char *)b + FIRST_CELL + b->carved++ * cell_size(s));
     if (b->used++ == 0)
         s->empty--;
-    if (!b->free)
+    if (is_full(b))
         list_remove(&b->node);
     return memset(c, 0, s->size);
 }
@@ -76,7 +96,7 @@ void slab_free(struct slab *s, void *p)
         return;
     struct block *b = (void *)((uintptr_t)p & ~((uintptr_t)BLOCK - 1));
     struct cell *c = p;
-    if (!b->free)
+    if (is_full(b))
         list_push_front(&s->some, &b->node);
     c->next = b->free;
     b->free = c;
@@ -84,7 +104,7 @@ void slab_free(struct slab *s, void *p)
         return;
     if (s->empty > 0) {
         list_remove(&b->node);
-        free(b);
+        (void)munmap(b, BLOCK);
         return;
     }
     s->empty++;

@@ -130,7 +130,7 @@ static bool run(struct check *k, struct replica *r)
         printf("%s (%s)%s: %s: %s\n", t->ce->name, t->ce->base_url,
                t->ce->enabled ? "" : ", not enabled", t->good ? "good" : "failed", t->result);
         good = good && t->good;
-        exchange_abort(&t->exchange);
+        exchange_free(&t->exchange);
         if (t->send.len)
             secret_wipe(buf_data(&t->send), t->send.len);
         buf_free(&t->send);

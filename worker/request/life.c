@@ -50,6 +50,7 @@ static void let_go(struct req *r)
 {
     req_set(r, REQ_DONE);
     attempt_forget(r);
+    exchange_free(&r->attempt.exchange);
     req_reply_free(r);
     deadline_fini(&r->deadline);
     deadline_fini(&r->attempt.silence);

@@ -1,5 +1,6 @@
 #include "worker/upstream/exchange.h"
 
+#include "common/base/mem.h"
 #include "worker/http/http1_front.h"
 #include "worker/loop/turn.h"
 
@@ -30,6 +31,16 @@ static void let_go(struct exchange *x, bool reusable)
         pool_release(c, reusable);
 }
 
+/* Keeps the words for a failure until exchange_free or the next start: few exchanges fail, and
+ * thousands are under way. Without memory net_fault_text has to do. */
+static void set_words(struct exchange *x, const struct detail *d)
+{
+    if (!x->words)
+        x->words = mem_try(sizeof *x->words);
+    if (x->words)
+        *x->words = *d;
+}
+
 /* Ends the exchange without a complete reply. Returns false: it does not go on. */
 static bool fail(struct exchange *x, enum net_fault why)
 {
@@ -42,7 +53,9 @@ static bool fail(struct exchange *x, enum net_fault why)
 /* The same for a reply that breaks the rules of HTTP: `rule` says which; a static text. */
 static bool fail_garbage(struct exchange *x, const char *rule)
 {
-    detail_set(&x->lease.detail, NET_GARBAGE, NULL, rule);
+    struct detail d;
+    detail_set(&d, NET_GARBAGE, NULL, rule);
+    set_words(x, &d);
     x->replied = rule != no_http;
     return fail(x, NET_GARBAGE);
 }
@@ -115,9 +128,11 @@ static void on_ready(struct lease *l, struct pconn *c)
     begin(CONTAINER_OF(l, struct exchange, lease), c);
 }
 
-static void on_no_connection(struct lease *l, enum net_fault why)
+static void on_no_connection(struct lease *l, enum net_fault why, const struct detail *d)
 {
-    fail(CONTAINER_OF(l, struct exchange, lease), why);
+    struct exchange *x = CONTAINER_OF(l, struct exchange, lease);
+    set_words(x, d);
+    fail(x, why);
 }
 
 bool exchange_start(struct exchange *x, const struct exchange_env *env,
@@ -125,6 +140,7 @@ bool exchange_start(struct exchange *x, const struct exchange_env *env,
                     enum http_method method, const struct iovec *iov, int niov,
                     const struct exchange_ops *ops)
 {
+    mem_free(x->words);
     memset(x, 0, sizeof *x);
     x->env = env;
     x->ops = ops;
@@ -171,10 +187,17 @@ void exchange_abort(struct exchange *x)
     }
 }
 
+void exchange_free(struct exchange *x)
+{
+    exchange_abort(x);
+    mem_free(x->words);
+    x->words = NULL;
+}
+
 const char *exchange_why(const struct exchange *x, enum net_fault why)
 {
-    const struct detail *d = &x->lease.detail;
-    return why != NET_NONE && d->why == why ? d->text : net_fault_text(why);
+    const struct detail *d = x->words;
+    return why != NET_NONE && d && d->why == why ? d->text : net_fault_text(why);
 }
 
 bool exchange_sent(const struct exchange *x)

@@ -74,11 +74,13 @@ struct exchange {
     bool stalled;      /* a pause was so long that endpoints may give up (exchange_stalled) */
     /* writing failed: the rest of the request is not sent, the reply still read */
     bool send_broken;
+    struct detail *words;                   /* for why it failed; NULL: net_fault_text has them */
     uint32_t stalls;                        /* turn.stalls when the present wait began */
     double started, sent_at, first_byte_at; /* ev_now(); 0: not yet */
 };
 
-/* Starts an exchange, on a new connection if `fresh`. iov (at most 4 pieces) stays the caller's and
+/* Starts an exchange, on a new connection if `fresh`. x is zeroed before its first start, and given
+ * to exchange_free after the last. iov (at most 4 pieces) stays the caller's and
  * must live until exchange_sent. Callbacks come from the loop, never from within this function.
  * False: the pool is full; nothing was started. */
 bool exchange_start(struct exchange *x, const struct exchange_env *env,
@@ -90,6 +92,9 @@ bool exchange_start(struct exchange *x, const struct exchange_env *env,
  * EXCHANGE_NONE. */
 void exchange_abort(struct exchange *x);
 
+/* exchange_abort, and frees what x holds: its words. */
+void exchange_free(struct exchange *x);
+
 /* Stops reading the reply; idle_timeout does not run meanwhile. */
 void exchange_pause(struct exchange *x);
 
@@ -100,7 +105,7 @@ void exchange_resume(struct exchange *x);
  * endpoint may have given up waiting. */
 bool exchange_stalled(const struct exchange *x);
 
-/* What `failed` was called for, in words for people; valid until x is started anew. */
+/* What `failed` was called for, in words for people; valid until x is started anew or freed. */
 const char *exchange_why(const struct exchange *x, enum net_fault why);
 
 /* Whether no more of the request will be sent: all was handed to the kernel, or writing failed. */

@@ -169,8 +169,9 @@ static void shake(struct pconn *c);
 /* Ends a lease without a connection. more: what is known beside `why`; NULL: nothing. */
 static void lease_failed(struct lease *l, enum net_fault why, const char *more)
 {
-    detail_set(&l->detail, why, l->pool->host, more);
-    l->failed(l, why);
+    struct detail d;
+    detail_set(&d, why, l->pool->host, more);
+    l->failed(l, why, &d);
 }
 
 static void shake_failed(struct pconn *c, enum net_fault why, const char *more)
@@ -284,11 +285,10 @@ static void dialled(void *arg, int fd, enum net_fault why, const struct detail *
     if (fd == -1) {
         p->total--;
         pool_ref(p);
-        if (d)
-            l->detail = *d;
-        else
-            detail_set(&l->detail, why, NULL, NULL);
-        l->failed(l, why);
+        struct detail plain;
+        if (!d)
+            detail_set(&plain, why, NULL, NULL);
+        l->failed(l, why, d ? d : &plain);
         dial_next(p);
         made_room(p);
         pool_unref(p);
@@ -500,19 +500,24 @@ struct warm {
     struct pool *pool;
 };
 
-static void warm_end(struct lease *l, enum net_fault why)
+static void warm_end(struct warm *m)
 {
-    struct warm *m = CONTAINER_OF(l, struct warm, lease);
-    if (why != NET_NONE)
-        log_warn("warm-up of %s: %s", m->pool->host, l->detail.text);
     pool_unref(m->pool);
     mem_free(m);
+}
+
+static void warm_failed(struct lease *l, enum net_fault why, const struct detail *d)
+{
+    struct warm *m = CONTAINER_OF(l, struct warm, lease);
+    (void)why;
+    log_warn("warm-up of %s: %s", m->pool->host, d->text);
+    warm_end(m);
 }
 
 static void warm_ready(struct lease *l, struct pconn *c)
 {
     pool_release(c, true);
-    warm_end(l, NET_NONE);
+    warm_end(CONTAINER_OF(l, struct warm, lease));
 }
 
 void pool_warm_up(struct pool *p)
@@ -521,7 +526,7 @@ void pool_warm_up(struct pool *p)
     if (p->total > 0)
         return;
     struct warm *m = mem_zalloc(1, sizeof *m);
-    *m = (struct warm){.lease = {.ready = warm_ready, .failed = warm_end}, .pool = pool_ref(p)};
+    *m = (struct warm){.lease = {.ready = warm_ready, .failed = warm_failed}, .pool = pool_ref(p)};
     if (pool_get(p, &m->lease, true, &c) != POOL_LATER) {
         pool_unref(p);
         mem_free(m);

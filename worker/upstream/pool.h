@@ -51,9 +51,8 @@ struct lease {
     uint32_t stalls;       /* turn.stalls when the dial began */
     unsigned epoch;        /* pool.epoch when the dial began */
     void (*ready)(struct lease *l, struct pconn *c); /* c is the user's now */
-    /* no connection could be made; detail has it in words */
-    void (*failed)(struct lease *l, enum net_fault why);
-    struct detail detail;
+    /* no connection could be made; d: that in words, valid during the call */
+    void (*failed)(struct lease *l, enum net_fault why, const struct detail *d);
 };
 
 /* Settings of a pool; pool_configure copies the strings. */

@@ -73,6 +73,7 @@ static const struct verdict good = {.cls = OUTCOME_OK, .retry_after_ms = -1};
 static void verify_free(struct dead *d)
 {
     struct verify *v = CONTAINER_OF(d, struct verify, dead);
+    exchange_free(&v->exchange);
     arena_free(&v->mem);
     buf_free(&v->send);
     buf_free(&v->body);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The bench: QCC beside nginx and HAProxy, same upstream, same load, interleaved rounds.
 
-    run.py [--rounds N] [--quick] [--only ROW] [--peers qcc,nginx] [--build DIR] [--before DIR]     (ROUNDS=N too)
+    run.py [--rounds N] [--quick] [--only ROW,...] [--peers qcc,nginx] [--build DIR] [--before DIR]     (ROUNDS=N too)
 
 Prints a Markdown table: medians over the rounds, and the ratio to the better of nginx and HAProxy (by
 their medians) as the median of the rounds' ratios with its range. CPU is that of all the proxy's processes (schedstat), read by the load generator at both ends of the
@@ -9,7 +9,7 @@ measured time; memory is PSS. The load generator and the upstream are pinned to 
 four, to one each), the proxy to the last. --before DIR: another build of QCC (its build/release) is measured in the same rounds, with the ratio
 qcc/before; --peers qcc,before leaves the others out. Every reply is checked: a row in which a request failed is marked with "!" and the exit status is 1.
 A proxy that is not installed or not built shows "–".
-After that QCC beside itself (--scale ROW, or "none"): one endpoint and a thousand, a thousand bindings and a million.
+After that QCC beside itself (--scale ROW,..., or "none"): one endpoint and a thousand, a thousand bindings and a million.
 
 Where time goes, with one row running for long (`make CFLAGS='-g -fno-omit-frame-pointer'` names more frames):
     tests/bench/run.py --only json --peers qcc --rounds 50 &
@@ -31,8 +31,14 @@ from table import Table
 
 
 def chosen(all_rows, only, other):
-    """The rows that are named, or all where none is, neither here nor among the others."""
-    return [r for r in all_rows if not (only or other) or r.name in (only or [])]
+    """The rows that are named, with commas or by repeating the option; "none": none of them. All where no row is
+    named, neither here nor among the others."""
+    names = ",".join(only or []).split(",")
+    others = [x for x in ",".join(other or []).split(",") if x not in ("", "none")]
+    unknown = set(names) - {r.name for r in all_rows} - {"", "none"}
+    if unknown:
+        sys.exit("no such row: " + ", ".join(sorted(unknown)))
+    return [r for r in all_rows if r.name in names or not (only or others)]
 
 
 def main():

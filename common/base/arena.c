@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Bytes of one block: the notes of a usual request fit; a larger allocation gets a block of its
- * own. */
-enum { BLOCK = 1024 - 32 };
+/* Bytes of one block: the notes of a usual request that is answered by its first endpoint fit; a
+ * larger allocation gets a block of its own. */
+enum { BLOCK = 512 - 32 };
 
 struct arena_block {
     struct arena_block *next;

@@ -103,12 +103,21 @@ void evidence_wait(struct evidence *ev, struct str name, struct str value)
         ev->wait[ev->nwait++] = (struct evidence_field){name, str_trim(value)};
 }
 
+bool evidence_header_waits(struct str name)
+{
+    return name.n <= SYMBOL_MAX && (str_find_nocase(name, STR("retry-after")) >= 0 ||
+                                    str_find_nocase(name, STR("ratelimit")) >= 0 ||
+                                    str_find_nocase(name, STR("rate-limit")) >= 0);
+}
+
+bool evidence_header_counts(struct str name)
+{
+    return str_eq_nocase(name, STR("date")) || evidence_header_waits(name);
+}
+
 bool evidence_header(struct evidence *ev, struct str name, struct str value, struct arena *a)
 {
-    if (ev->nfield == EVIDENCE_FIELDS || name.n > SYMBOL_MAX ||
-        !(str_find_nocase(name, STR("retry-after")) >= 0 || str_eq_nocase(name, STR("date")) ||
-          str_find_nocase(name, STR("ratelimit")) >= 0 ||
-          str_find_nocase(name, STR("rate-limit")) >= 0))
+    if (ev->nfield == EVIDENCE_FIELDS || !evidence_header_counts(name))
         return false;
     struct str low = evidence_plain(name, SYMBOL_MAX, a);
     if (low.n)

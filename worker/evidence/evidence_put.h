@@ -21,6 +21,12 @@ void evidence_text(struct evidence *ev, struct str s, struct arena *a);
 /* Adds a member or header that tells how long to wait. name and value must live as long as *ev. */
 void evidence_wait(struct evidence *ev, struct str name, struct str value);
 
+/* Whether a header of that name tells how long to wait. */
+bool evidence_header_waits(struct str name);
+
+/* The same, or what such a wait is counted from. */
+bool evidence_header_counts(struct str name);
+
 /* Adds a header if it tells how long to wait. False: it does not. */
 bool evidence_header(struct evidence *ev, struct str name, struct str value, struct arena *a);
 

@@ -217,8 +217,10 @@ enum relay_result relay_commit(struct req *r, struct str piece, bool end)
         head = buf_view(&r->reply.head);
     }
     forget_request(r, end);
-    if (!end)
+    if (!end) {
+        req_narrow_fields(r);
         watch_end(r);
+    }
     enum relay_result res = emit(r, head, buf_view(&r->reply.held), piece, end);
     buf_free(&r->reply.held);
     buf_free(&r->reply.head);

@@ -166,25 +166,26 @@ bool forward_to_client(struct buf *b, const struct http_head *h)
     return ok && buf_str(b, run);
 }
 
-size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out)
+size_t forward_keep(struct arena *a, const struct http_field *f, size_t nf, struct http_field **out)
 {
+    size_t bytes = 0;
     *out = NULL;
-    if (h->nf == 0)
+    for (size_t i = 0; i < nf; i++)
+        bytes += f[i].line_len;
+    struct http_field *kept = nf ? arena_alloc(a, nf * sizeof *kept + bytes) : NULL;
+    if (!kept)
         return 0;
-    const struct http_field *last = &h->f[h->nf - 1];
-    const char *from = h->f[0].line;
-    char *copy = arena_strndup(a, from, (size_t)(last->line + last->line_len - from));
-    struct http_field *f = copy ? arena_alloc(a, h->nf * sizeof *f) : NULL;
-    if (!f)
-        return 0;
-    for (size_t i = 0; i < h->nf; i++) {
-        f[i] = h->f[i];
-        f[i].name.p = copy + (h->f[i].name.p - from);
-        f[i].value.p = h->f[i].value.n ? copy + (h->f[i].value.p - from) : copy;
-        f[i].line = copy + (h->f[i].line - from);
+    char *at = (char *)(kept + nf);
+    for (size_t i = 0; i < nf; i++) {
+        memcpy(at, f[i].line, f[i].line_len);
+        kept[i] = f[i];
+        kept[i].line = at;
+        kept[i].name.p = at + (f[i].name.p - f[i].line);
+        kept[i].value.p = f[i].value.n ? at + (f[i].value.p - f[i].line) : at;
+        at += f[i].line_len;
     }
-    *out = f;
-    return h->nf;
+    *out = kept;
+    return nf;
 }
 
 const char *forward_reason(unsigned status)

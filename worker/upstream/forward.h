@@ -41,9 +41,10 @@ bool forward_from_openai(struct buf *b, unsigned status, struct str reason,
  * ceiling. */
 bool forward_to_client(struct buf *b, const struct http_head *h) MUST_CHECK;
 
-/* Copies a head's fields into the arena, as the head is valid during an event only. Returns their
- * number; 0: out of memory. */
-size_t forward_keep(struct arena *a, const struct http_head *h, struct http_field **out);
+/* Copies fields of a head into the arena, as the head is valid during an event only. Returns their
+ * number; 0: none, or out of memory. */
+size_t forward_keep(struct arena *a, const struct http_field *f, size_t nf,
+                    struct http_field **out);
 
 /* Reason phrase of a status with which QCC itself answers; a static string. */
 const char *forward_reason(unsigned status);

@@ -338,7 +338,7 @@ static bool on_event(struct exchange *x, const struct exchange_event *ev)
     }
     if (ev->head) {
         v->status = ev->head->status;
-        v->nf = forward_keep(&v->mem, ev->head, &v->f);
+        v->nf = forward_keep(&v->mem, ev->head->f, ev->head->nf, &v->f);
     }
     return v->decode ? take_decoded(v, ev) : take(v, ev);
 }

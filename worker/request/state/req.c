@@ -1,5 +1,7 @@
 #include "worker/request/state/req.h"
 
+#include "worker/evidence/evidence_put.h"
+
 static const uint16_t req_next[REQ__COUNT] = {
 #define TO(s) (1u << REQ_##s)
     [REQ_READ] = TO(PICK) | TO(DONE),
@@ -76,9 +78,13 @@ struct retry_conf req_retry_conf(const struct req *r)
     };
 }
 
+/* Room for the fields of a head beside its bytes: HTTP1_FIELDS of them. */
+enum { HEAD_SLACK = 64 << 10 };
+
 void req_reply_init(struct req *r)
 {
     const struct conf *c = r->conf;
+    arena_init(&r->reply.head_mem, 4 * (size_t)c->upstream.max_response_header_bytes + HEAD_SLACK);
     buf_init(&r->reply.head, 2 * (size_t)c->upstream.max_response_header_bytes + 1024);
     buf_init(&r->reply.held, max_size((size_t)c->retry.hold_reply, REQ_STREAM_HOLD) + TURN_READ);
     sse_init(&r->reply.sse);
@@ -87,6 +93,7 @@ void req_reply_init(struct req *r)
 void req_reply_free(struct req *r)
 {
     buf_free(&r->reply.head);
+    arena_free(&r->reply.head_mem);
     buf_free(&r->reply.held);
     sse_free(&r->reply.sse);
     decode_free(r->reply.decode);
@@ -105,6 +112,24 @@ void req_reply_drop(struct req *r)
 
 void req_keep_fields(struct req *r)
 {
-    if (r->reply.head_now && r->reply.nfields == 0)
-        r->reply.nfields = forward_keep(&r->mem, r->reply.head_now, &r->reply.fields);
+    const struct http_head *h = r->reply.head_now;
+    if (h && r->reply.nfields == 0)
+        r->reply.nfields = forward_keep(&r->reply.head_mem, h->f, h->nf, &r->reply.fields);
+}
+
+void req_narrow_fields(struct req *r)
+{
+    struct http_field *f = r->reply.fields;
+    struct arena kept;
+    size_t n = 0;
+    bool waits = false;
+    for (size_t i = 0; i < r->reply.nfields; i++) {
+        waits |= evidence_header_waits(f[i].name);
+        if (evidence_header_counts(f[i].name))
+            f[n++] = f[i];
+    }
+    arena_init(&kept, r->reply.head_mem.max);
+    r->reply.nfields = forward_keep(&kept, f, waits ? n : 0, &r->reply.fields);
+    arena_free(&r->reply.head_mem);
+    r->reply.head_mem = kept;
 }

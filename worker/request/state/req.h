@@ -239,11 +239,12 @@ struct req_reply {
     enum outcome served_as;           /* outcome of a committed reply: OK unless it broke */
     struct buf head;                  /* for the client, without framing */
     const struct http_head *head_now; /* during the reply's first event, else NULL */
-    struct http_field *fields;        /* while it is held; in req.mem */
+    struct http_field *fields;        /* of the reply, once it is held; in head_mem */
     size_t nfields;
-    uint64_t meant;  /* events of a stream that were no pings, as of meant_at */
-    double meant_at; /* ev_now() when one last came */
-    struct buf held; /* bytes that are held back */
+    struct arena head_mem; /* until the reply is dropped or committed, then what still counts */
+    uint64_t meant;        /* events of a stream that were no pings, as of meant_at */
+    double meant_at;       /* ev_now() when one last came */
+    struct buf held;       /* bytes that are held back */
     struct sse sse;
     const char *tail;     /* text that a complete stream lacks at its end, in req.mem; NULL: none */
     double first_byte_at; /* ev_now() */
@@ -347,5 +348,9 @@ void req_reply_drop(struct req *r);
 /* Copies the reply's fields to r->reply.fields for the classifier, unless that was done. Does
  * nothing after the event that brought the head. */
 void req_keep_fields(struct req *r);
+
+/* Frees the kept fields but those that an error after the commit point is judged by: a stream may
+ * run for hours. */
+void req_narrow_fields(struct req *r);
 
 #endif

@@ -2,7 +2,7 @@
 #include "worker/connect_try.h"
 #include "worker/evidence/classify_cli.h"
 #include "worker/net/dial.h"
-#include "worker/http/http1.h"
+#include "worker/http/http1_second.h"
 #include "worker/sandbox/sandbox_cli.h"
 #include "worker/run.h"
 

@@ -72,9 +72,6 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h,
 enum http1_result http1_reply(const char *p, size_t n, enum http_method method, struct http_head *h,
                               const char **why) MUST_CHECK;
 
-/* Name and version of the library, as "llhttp 8.1.0"; a static string. */
-const char *http1_library(void);
-
 /* First field with that id, or NULL. */
 const struct http_field *http1_field(const struct http_head *h, enum http_hdr id);
 

@@ -13,6 +13,19 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define COUNT_OF(a) (sizeof(a) / sizeof(a)[0])
 
+/* 1 in builds with AddressSanitizer, which tests and fuzz targets are: what is known to hold is
+ * looked at there all the same. */
+#if defined(__SANITIZE_ADDRESS__)
+#define QCC_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define QCC_CHECKED 1
+#endif
+#endif
+#if !defined(QCC_CHECKED)
+#define QCC_CHECKED 0
+#endif
+
 /* The object that embeds `member` at `ptr`: callbacks of libev get the member. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

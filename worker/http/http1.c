@@ -1,5 +1,6 @@
 #include "worker/http/http1.h"
 
+#include "common/base/log.h"
 #include "worker/http/http1_field.h"
 #include "worker/http/http1_front.h"
 #include "worker/http/http1_second.h"
@@ -12,7 +13,9 @@
 
 /* A head is parsed twice: by the strict parser here, which makes the fields, and by llhttp, which
  * must find the same fields and framing. A head on which two parsers disagree is refused: request
- * smuggling needs such heads. */
+ * smuggling needs such heads. A plain head, as nearly all are, leaves nothing to disagree on, and
+ * reading it twice costs as much as all else that is done with it: llhttp reads it in checked
+ * builds alone (base.h), which end where it disagrees. */
 
 /* Names in Connection that are accepted: each is compared with every field. */
 enum { NAMED_MAX = 64 };
@@ -24,6 +27,7 @@ static const uint64_t length_max = INT64_MAX;
 /* The ends of a head's lines. */
 struct lines {
     size_t n;
+    bool odd;                      /* it has a tab or a byte that is no ASCII */
     uint32_t lf[HTTP1_FIELDS + 3]; /* offset of each LF: fields, first and empty line, one more */
 };
 
@@ -34,14 +38,17 @@ static enum http1_result find_lines(const char *p, size_t n, struct lines *l, co
     unsigned char prev = 0;
     size_t at = 0;
     l->n = 0;
+    l->odd = false;
     *why = "control character, bare CR or bare LF in the head";
 #if defined(__SSE2__)
     const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n'), tab = _mm_set1_epi8('\t'),
                   del = _mm_set1_epi8(0x7f), top = _mm_set1_epi8(0x1f);
+    __m128i all = _mm_setzero_si128();
     unsigned cr_before = 0;
     for (; n - at >= 16 && l->n + 16 <= COUNT_OF(l->lf); at += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
         __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, top), v);
+        all = _mm_or_si128(all, v);
         unsigned any = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, del)));
         if (!(any | cr_before))
             continue;
@@ -51,10 +58,12 @@ static enum http1_result find_lines(const char *p, size_t n, struct lines *l, co
         if ((any & ~(crs | lfs | tabs)) || (((crs << 1) | cr_before) & 0xffff) != lfs)
             return HTTP1_BAD;
         cr_before = crs >> 15;
+        l->odd |= tabs != 0;
         for (; lfs; lfs &= lfs - 1)
             l->lf[l->n++] = (uint32_t)(at + (size_t)__builtin_ctz(lfs));
     }
     prev = cr_before ? '\r' : 0;
+    l->odd |= _mm_movemask_epi8(all) != 0;
 #endif
     for (; at < n; at++) {
         unsigned char c = (unsigned char)p[at];
@@ -67,6 +76,7 @@ static enum http1_result find_lines(const char *p, size_t n, struct lines *l, co
             }
             l->lf[l->n++] = (uint32_t)at;
         }
+        l->odd |= c == '\t' || c >= 0x80;
         prev = c;
     }
     *why = "head without its end";
@@ -115,8 +125,33 @@ const struct http_field *http1_field(const struct http_head *h, enum http_hdr id
 struct facts {
     const struct http_field *host, *length, *coding;
     bool close, persist;
+    bool odd;       /* a field is not plain */
     unsigned named; /* names in Connection other than close and keep-alive */
 };
+
+/* Whether the field is plain: "name: value" or "name:value", and of what rules the connection or
+ * the body only what needs no list to be read. */
+static bool plain_field(const struct http_field *f)
+{
+    enum { DIGITS = 18 }; /* fewer than a length that any parser may find too large */
+    const char *from = f->name.p + f->name.n + 1;
+    if (!f->value.n || f->value.p - from > 1 ||
+        f->value.p + f->value.n != f->line + f->line_len - 2)
+        return false;
+    switch (f->id) {
+    case HDR_CONTENT_LENGTH:
+        return f->value.n <= DIGITS;
+    case HDR_TRANSFER_ENCODING:
+        return f->value.n == STR("chunked").n;
+    case HDR_CONNECTION:
+        return f->value.n == STR("close").n || f->value.n == STR("keep-alive").n;
+    case HDR_PROXY_CONNECTION:
+    case HDR_UPGRADE:
+        return false;
+    default:
+        return true;
+    }
+}
 
 static void mark_hop(struct http_head *h, struct str name)
 {
@@ -159,6 +194,7 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
         const char *why = http1_read_field(p + from, l->lf[i] + 1u - from, end, f);
         if (why)
             return why;
+        seen->odd |= !plain_field(f);
         const struct http_field **once = NULL;
         if (f->id == HDR_HOST)
             once = &seen->host;
@@ -166,8 +202,10 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
             once = &seen->length;
         else if (f->id == HDR_TRANSFER_ENCODING)
             once = &seen->coding;
-        else if (f->id == HDR_CONNECTION)
+        else if (f->id == HDR_CONNECTION) {
+            seen->odd |= connection;
             connection = true;
+        }
         if (once && *once)
             return f->id == HDR_HOST             ? "more than one Host"
                    : f->id == HDR_CONTENT_LENGTH ? "more than one Content-Length"
@@ -182,6 +220,7 @@ static const char *read_fields(const char *p, const struct lines *l, size_t firs
                 if (why)
                     return why;
             }
+    seen->odd |= seen->named > 0;
     /* RFC 9112 9.3 */
     h->keep_alive = !seen->close && (h->minor == 1 || seen->persist);
     return NULL;
@@ -301,6 +340,20 @@ static enum http1_result read_version(struct str v, struct http_head *h, const c
 }
 
 static const char *const no_agreement = "malformed head";
+
+/* Whether llhttp, if it has to be asked, reads the same. */
+static bool second_agrees(bool plain, bool reply, const char *p, size_t n,
+                          const struct http_head *h, const struct facts *seen)
+{
+    if (plain && !QCC_CHECKED)
+        return true;
+    bool coding = seen->coding, length = seen->length;
+    bool agrees = reply ? http1_second_reply(p, n, h, coding, length)
+                        : http1_second_request(p, n, h, coding, length);
+    if (plain && !agrees)
+        die("llhttp disagrees on a plain head");
+    return agrees;
+}
 
 /* Clears everything but the array of fields, whose 12 KB need not be written. */
 static void clear(struct http_head *h, size_t n)
@@ -449,11 +502,10 @@ enum http1_result http1_request(const char *p, size_t n, struct http_head *h, co
     r = read_framing(h, &seen, why);
     if (r != HTTP1_OK)
         return r;
-    /* llhttp supports certain methods only, with special rules for some: it gets POST for any. */
     *why = no_agreement;
     const char *behind = line + h->method.n;
-    if (!http1_second_request(STR("POST"), behind, (size_t)(p + n - behind), h, seen.coding,
-                              seen.length))
+    bool plain = !l.odd && !seen.odd && !first && behind[1] == '/';
+    if (!second_agrees(plain, false, behind, (size_t)(p + n - behind), h, &seen))
         return HTTP1_BAD;
     *why = NULL;
     return HTTP1_OK;
@@ -507,7 +559,8 @@ enum http1_result http1_reply(const char *p, size_t n, enum http_method method, 
     if (r != HTTP1_OK)
         return HTTP1_BAD;
     *why = no_agreement;
-    if (!http1_second_reply(p, n, h, seen.coding, seen.length))
+    bool plain = !l.odd && !seen.odd && h->reason.n;
+    if (!second_agrees(plain, true, p, n, h, &seen))
         return HTTP1_BAD;
     *why = NULL;
     if (method == METHOD_HEAD || h->status < 200 || h->status == 204 || h->status == 304)

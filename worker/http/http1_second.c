@@ -59,10 +59,11 @@ static bool second_agrees(llhttp_type_t type, struct str lead, const char *p, si
            !!(ll.flags & F_CONTENT_LENGTH) == length && (!length || ll.content_length == h->length);
 }
 
-bool http1_second_request(struct str lead, const char *p, size_t n, const struct http_head *h,
-                          bool coding, bool length)
+bool http1_second_request(const char *p, size_t n, const struct http_head *h, bool coding,
+                          bool length)
 {
-    return second_agrees(HTTP_REQUEST, lead, p, n, h, coding, length);
+    /* llhttp supports certain methods only, with special rules for some: it gets POST for any. */
+    return second_agrees(HTTP_REQUEST, STR("POST"), p, n, h, coding, length);
 }
 
 bool http1_second_reply(const char *p, size_t n, const struct http_head *h, bool coding,

@@ -8,11 +8,10 @@
 
 struct http_head;
 
-/* Whether llhttp reads the request head p[0..n) as h has it. `lead` is fed to it before p, which
- * begins behind the method. coding, length: whether h was read from Transfer-Encoding, from
- * Content-Length. */
-bool http1_second_request(struct str lead, const char *p, size_t n, const struct http_head *h,
-                          bool coding, bool length);
+/* Whether llhttp reads the request head as h has it. p[0..n): the head behind its method. coding,
+ * length: whether the body is framed by Transfer-Encoding, by Content-Length. */
+bool http1_second_request(const char *p, size_t n, const struct http_head *h, bool coding,
+                          bool length);
 
 /* The same for a reply's head, whole. */
 bool http1_second_reply(const char *p, size_t n, const struct http_head *h, bool coding,

@@ -93,7 +93,7 @@ ln -s /etc/ssl/certs "$root/usr/lib/ssl/certs"
 if [ -d /usr/share/zoneinfo ]; then
     mkdir -p "$root/usr/share/zoneinfo"
     (cd /usr/share/zoneinfo && tar --exclude ./posix --exclude ./right --exclude ./localtime --exclude ./posixrules -cf - .) |
-        tar -C "$root/usr/share/zoneinfo" -xf -
+        tar -C "$root/usr/share/zoneinfo" --no-same-owner -xf -
 fi
 printf 'root:x:0:0:root:/:/sbin/nologin\nqcc:x:%d:%d:QCC:/var/lib/qcc:/sbin/nologin\n' $uid $uid >"$root/etc/passwd"
 printf 'root:x:0:\nqcc:x:%d:\n' $uid >"$root/etc/group"

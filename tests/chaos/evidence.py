@@ -223,10 +223,10 @@ class Evidence:
         """Whether it may have been out of service at some time in it, for this or that reason. model: or the cell of that."""
         spans = self.spans(name, "breaker", r"(closed|half_open) -> open", ".*-> closed") + self.spans(name, "failure queue", "-> queued", "queued -> ")
         spans += self.spans(name, "service", "enabled -> ", ".*-> enabled")
-        spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith("cooldown cooling by its own word")]
+        spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith("cooldown told to wait")]
         for f in self.families(name, model) | {"other"} if model else ():
             spans += self.spans(name, f + ": breaker", r"(closed|half_open) -> open", ".*-> closed")
-            spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith(f + ": cooldown cooling by its own word")]
+            spans += [(t, t + 2, "") for t, words in self.words[name] if words.startswith(f + ": cooldown told to wait")]
         return any(b <= end + EDGE and e >= begin - EDGE for b, e, _ in spans)
 
     def trail(self, client):

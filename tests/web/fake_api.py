@@ -186,7 +186,7 @@ def request(i=0, ok=True, **more):
 def event(i=0, **more):
     e = {"time": iso(time.time() - 90 * i - 3), "k": 10 ** 15 - i, "endpoint": ["relay-a", "relay-b", None][i % 3],
          "kind": ["cooldown", "queue", "reload"][i % 3],
-         "text": ["cooldown cooling by its own word for 39 s: limit-code", "queue healthy -> queued: wall-page", "reload done, generation 3"][i % 3], "who": [None, None, "a signal"][i % 3]}
+         "text": ["cooldown told to wait for 39 s: limit-code", "queue healthy -> queued: wall-page", "reload done, generation 3"][i % 3], "who": [None, None, "a signal"][i % 3]}
     e.update(more)
     return e
 

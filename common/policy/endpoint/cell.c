@@ -26,8 +26,7 @@ static void cool(struct cell *c, const struct cell_conf *conf, const struct cell
     if (!cooldown_hit(&c->cooldown, &conf->cooldown, r->retry_after_ms, r->began_ms, now_ms))
         return;
     int64_t left = cooldown_left(&c->cooldown, now_ms, &own);
-    ep_change(ch, c->family, EP_NOTE_COOLDOWN, "", own ? "cooling by its own word" : "cooling",
-              r->why, left);
+    ep_change(ch, c->family, EP_NOTE_COOLDOWN, "", own ? "told to wait" : "cooling", r->why, left);
 }
 
 static void break_once(struct cell *c, const struct cell_conf *conf, const struct cell_report *r,

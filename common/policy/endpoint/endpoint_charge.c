@@ -95,8 +95,7 @@ static void cool(struct ep_state *s, const struct ep_conf *c, const struct ep_re
     bool own;
     if (cooldown_hit(&s->cooldown, &c->cooldown, r->retry_after_ms, r->began_ms, now_ms)) {
         int64_t left = cooldown_left(&s->cooldown, now_ms, &own);
-        ep_change(ch, "", EP_NOTE_COOLDOWN, "", own ? "cooling by its own word" : "cooling", why,
-                  left);
+        ep_change(ch, "", EP_NOTE_COOLDOWN, "", own ? "told to wait" : "cooling", why, left);
     }
     degrade(s, why, ch);
 }

@@ -214,8 +214,7 @@ bool shared_state_take_cooldown(struct cooldown *k, const struct cooldown_conf *
     k->untold = g->cooldown.count;
     k->hit_ms = g->stamp_ms < now_ms ? g->stamp_ms : now_ms;
     int64_t left = cooldown_left(k, now_ms, &own_is);
-    ep_change(ch, family, EP_NOTE_COOLDOWN, "", own_is ? "cooling by its own word" : "cooling",
-              by_host, left);
+    ep_change(ch, family, EP_NOTE_COOLDOWN, "", own_is ? "told to wait" : "cooling", by_host, left);
     return true;
 }
 

@@ -73,7 +73,7 @@ def test_a_limit_of_one_family_leaves_the_others(house, sites):
     # other names of the family are of the same cell
     assert set(went(q, 8, model="anthropic/claude-3-opus-20240229")) == {"b"}
     r = ask(q, model=OPUS)
-    assert reasons(q, r) == {"a": "opus: cooling by its own word"}
+    assert reasons(q, r) == {"a": "opus: told to wait"}
 
 
 def test_the_family_is_that_of_the_model_sent(house, sites):
@@ -86,7 +86,7 @@ def test_the_family_is_that_of_the_model_sent(house, sites):
     knows(q, "opus")
     at = a.n
     assert set(went(q, 8, model=OPUS) + went(q, 8, model=HAIKU)) == {"b"} and a.n == at
-    assert reasons(q, ask(q, model=HAIKU)) == {"a": "opus: cooling by its own word"}
+    assert reasons(q, ask(q, model=HAIKU)) == {"a": "opus: told to wait"}
     assert set(went(q, 8, model="claude-sonnet-5")) == {"a"}
 
 

@@ -33,7 +33,7 @@ def test_cooldown_by_its_own_word(house, sites, make, request):
     cell = "" if request.node.callspec.id == "503" else "other: "  # a quota is the account's
     a.how = lambda peer, _: peer.send(make())
     assert went(q) == ["b"]
-    q.wait_log("endpoint a: %scooldown cooling by its own word for [1-3]\\." % cell)
+    q.wait_log("endpoint a: %scooldown told to wait for [1-3]\\." % cell)
     assert a.n == 1
     a.how = answer
     began = a.asked[0][0]
@@ -56,7 +56,7 @@ def test_moments_count_from_the_replys_date(house, sites, reset, away):
     moment = {"r": email.utils.formatdate(time.time() + away + 40, usegmt=True), "a": stamp(away + 40), "x": "%d" % (time.time() + away + 40)}
     a.how = error(429, "rate_limit_error", headers=["date: " + email.utils.formatdate(time.time() + away, usegmt=True), reset % moment[reset[0]]])
     assert went(q) == ["b"]
-    q.wait_log("endpoint a: other: cooldown cooling by its own word for (39|40|41)\\.")
+    q.wait_log("endpoint a: other: cooldown told to wait for (39|40|41)\\.")
 
 
 @pytest.mark.parametrize("refuse", [
@@ -77,16 +77,15 @@ def test_a_spending_limit_without_a_time(house, sites, refuse):
 
 
 @pytest.mark.parametrize("wait,said", [
-    ("31536000", "by its own word for 1\\.0 s"), ("99999999999999999999", "(by its own word )?for 1\\.0 s"),
-    ("Fri, 31 Dec 9999 23:59:59 GMT", "by its own word for 1\\.0 s"), ("-5", "for 1\\.0 s"), ("0", "for 1\\.0 s"),
-    ("soon", "for 1\\.0 s"), ("", "for 1\\.0 s")])
+    ("31536000", "told to wait"), ("99999999999999999999", "(told to wait|cooling)"),
+    ("Fri, 31 Dec 9999 23:59:59 GMT", "told to wait"), ("-5", "cooling"), ("0", "cooling"), ("soon", "cooling"), ("", "cooling")])
 def test_an_endpoint_that_lies_about_its_wait(house, sites, wait, said):
     """At most rate_limit.max_cooldown; what is no wait is none that was told."""
     a, b = sites("ab")
     q = house([a, b], {"rate_limit": {"max_cooldown": "1s", "default_cooldown": "1s"}})
     a.how = error(429, "rate_limit_error", headers=["retry-after: " + wait])
     assert went(q) == ["b"]
-    q.wait_log("endpoint a: other: cooldown cooling " + said)
+    q.wait_log("endpoint a: other: cooldown %s for 1\\.0 s" % said)
     a.how = answer
     until(lambda: went(q) == ["a"], "the cooldown to end", timeout=10)
     assert a.asked[1][0] - a.asked[0][0] >= 0.9
@@ -141,7 +140,7 @@ def test_who_was_on_the_way_does_not_end_a_cooldown(house, sites):
         until(lambda: a.now == 1, "the early one to be there")
         a.how = error(429, "rate_limit_error", headers=["retry-after: 30"])
         assert went(q) == ["b"]
-        q.wait_log("endpoint a: other: cooldown cooling by its own word")
+        q.wait_log("endpoint a: other: cooldown told to wait")
         a.how = answer
         go.set()
         assert early.result().header("x-qcc-endpoint") == "a"
@@ -193,6 +192,6 @@ def test_a_crowd_waits_for_one_that_cools(house, sites):
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         jobs = [pool.submit(ask, q) for _ in range(12)]
         until(lambda: a.n > 0, "the first")
-        q.wait_log("endpoint a: other: cooldown cooling by its own word")
+        q.wait_log("endpoint a: other: cooldown told to wait")
         a.how = answer
         assert [job.result().status for job in jobs] == [200] * 12

@@ -61,7 +61,7 @@ def test_a_cell_that_cools(house, sites):
     assert cell["breaker"] == {"state": "closed", "failures": 0, "retry_in_s": None}
     table = q.ctl("endpoints").stdout
     assert "opus: cooling " in table and "cools by its own word" not in table
-    assert q.count("endpoint a: opus: cooldown cooling by its own word for 300.0 s") == 1
+    assert q.count("endpoint a: opus: cooldown told to wait for 300.0 s") == 1
     assert any("opus: cooldown" in e["text"] for e in q.ctl_json("events")["events"])
     assert cells(q, "b") == []
 
@@ -74,7 +74,7 @@ def test_the_end_of_its_cooldown_is_told(house, sites):
     a.how = for_opus(error(429, "rate_limit_error", "no more %s for now" % OPUS, headers=["retry-after: 1"]))
     assert went(q, model=OPUS) == ["b"]
     q.wait_log("endpoint a: opus: cooldown cooling -> over: time is over")
-    assert q.count("endpoint a: opus: cooldown cooling by its own word for 1.0 s") == 1 and cells(q) == []
+    assert q.count("endpoint a: opus: cooldown told to wait for 1.0 s") == 1 and cells(q) == []
     went(q, 3, model=HAIKU)
     assert q.count("endpoint a: opus: cooldown cooling -> over") == 1
 

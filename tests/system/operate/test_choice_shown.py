@@ -47,12 +47,12 @@ def test_a_cell_that_cools(house, sites):
     assert went(q, model=OPUS) == ["b"]
     until(lambda: gets(q, OPUS) == ["b"], "the limit to be known")
     of_a = choice(q, OPUS)[1]["a"]
-    assert (of_a["why"], of_a["family"], of_a["state"]) == ("opus: cooling by its own word", "opus", "healthy")
+    assert (of_a["why"], of_a["family"], of_a["state"]) == ("opus: told to wait", "opus", "healthy")
     assert 200 < of_a["cooldown_s"] <= 300
     assert gets(q, HAIKU) == ["a"] == went(q, model=HAIKU)
     out = q.ctl("endpoints", "--model=" + OPUS)
     assert out.returncode == 0 and out.stdout.startswith(OPUS + ": b gets it\n")
-    assert "opus: cooling by its own word, cools for " in out.stdout
+    assert "opus: told to wait, cools for " in out.stdout
 
 
 def test_nobody(house, sites):
@@ -67,7 +67,7 @@ def test_nobody(house, sites):
     until(lambda: gets(q, OPUS) == [], "the limit to be known")
     doc, of = choice(q, OPUS)
     assert doc["result"] == "all cooling" and 200 < doc["wait_s"] <= 300
-    assert of["b"]["family"] == "opus-there" and of["b"]["why"] == "opus-there: cooling by its own word"
+    assert of["b"]["family"] == "opus-there" and of["b"]["why"] == "opus-there: told to wait"
 
 
 def test_the_names_of_the_configuration(house, sites):

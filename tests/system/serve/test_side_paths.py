@@ -482,7 +482,7 @@ def test_transport_failures_of_count_tokens_count(house):
 OUT = {
     "disabled": (error(401, "authentication_error"), "service enabled -> disabled by auth"),
     "queued": (PAGE, "failure queue out -> queued"),
-    "cooling": (error(429, "rate_limit_error", "This request would exceed your account's rate limit.", headers=["retry-after: 40"]), "cooldown cooling by its own word"),
+    "cooling": (error(429, "rate_limit_error", "This request would exceed your account's rate limit.", headers=["retry-after: 40"]), "cooldown told to wait"),
     "open": (lambda peer, _: peer.close(), "breaker closed -> open"),
 }
 

@@ -16,7 +16,8 @@ struct unit {
 };
 
 /* Units of durations, the largest first, as printing needs them. */
-static const struct unit time_units[] = {{"d", .factor = 86400000},
+static const struct unit time_units[] = {{"y", .factor = 365 * UINT64_C(86400000)},
+                                         {"d", .factor = 86400000},
                                          {"h", .factor = 3600000},
                                          {"m", .factor = 60000},
                                          {"s", .factor = 1000},
@@ -137,7 +138,8 @@ static const struct unit_word {
                   {"hrs", "h"},     {"hour", "h"},    {"hours", "h"},
                   {"day", "d"},     {"days", "d"},    {"ms", "ms"},
                   {"s", "s"},       {"m", "m"},       {"h", "h"},
-                  {"d", "d"}},
+                  {"d", "d"},       {"yr", "y"},      {"year", "y"},
+                  {"years", "y"},   {"y", "y"}},
   size_words[] = {{"k", "KiB"},   {"kb", "KiB"}, {"m", "MiB"},  {"mb", "MiB"},  {"g", "GiB"},
                   {"gb", "GiB"},  {"t", "TiB"},  {"tb", "TiB"}, {"kib", "KiB"}, {"mib", "MiB"},
                   {"gib", "GiB"}, {"b", ""},     {"bytes", ""}, {"byte", ""}};
@@ -168,10 +170,10 @@ static bool set_ms(const struct conf_key *k, int64_t *m, struct conf_text t, str
     }
     char near[48];
     if (!parse_unit(t.s, time_units, COUNT_OF(time_units), false, &v, &bare))
-        return err_set(e, "must be a whole number with ms, s, m, h or d, like 250ms or 5m%s%s",
+        return err_set(e, "must be a whole number with ms, s, m, h, d or y, like 250ms or 5m%s%s",
                        shown(k, t, was), near_unit(t, time_words, COUNT_OF(time_words), near));
     if (bare && v != 0)
-        return err_set(e, "needs a unit: ms, s, m, h or d, like 30s%s", shown(k, t, was));
+        return err_set(e, "needs a unit: ms, s, m, h, d or y, like 30s%s", shown(k, t, was));
     if (v < (uint64_t)k->low || v > (uint64_t)k->high) {
         conf_ms_text(k->low, low);
         conf_ms_text(k->high, high);

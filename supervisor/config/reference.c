@@ -110,8 +110,9 @@ static void print_table(FILE *out, const struct conf_group *g, const char *path)
 }
 
 static const char preface[] =
-    "Durations are a whole number with `ms`, `s`, `m`, `h` or `d`; sizes a whole number of bytes,\n"
-    "or with `KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, `no`, `off`; where "
+    "Durations are a whole number with `ms`, `s`, `m`, `h`, `d` or `y` (365 days); sizes a whole\n"
+    "number of bytes, or with `KiB`, `MiB`, `GiB`. A switch is `true`, `yes`, `on` or `false`, "
+    "`no`, `off`; where "
     "a\n"
     "duration may be 0s, `off` means that. `${NAME}` in a value is taken from the environment, an\n"
     "unset name is an error; `$${` is a plain `${`. Inside `{ }` and `[ ]` a `${NAME}` needs\n"

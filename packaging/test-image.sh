@@ -29,7 +29,7 @@ version=$(make -s version)
 arch=$(dpkg --print-architecture)
 image=${1:-build/qcc-image-$version-$arch.tar}
 message='{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
-rm -rf "$work"
+rm -rf "$work" || cannot "$work is left over from another user: remove it"
 mkdir -p "$work"
 
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"

@@ -4,6 +4,7 @@
 #include "worker/evidence/evidence_json.h"
 #include "worker/evidence/evidence_put.h"
 #include "worker/json/json_find.h"
+#include "worker/http/inflate.h"
 #include "worker/http/sse.h"
 
 enum { PAGE_MAX = 8192, PAGE_TEXT_MAX = 2048, RICH_PAGE = 1500 };
@@ -204,7 +205,8 @@ void evidence_read(struct evidence *ev, enum evidence_kind kind, unsigned status
     for (size_t i = 0; i < nf; i++) {
         if (str_eq_nocase(f[i].name, STR("content-type")))
             type = f[i].value;
-        encoded |= str_eq_nocase(f[i].name, STR("content-encoding"));
+        encoded |= str_eq_nocase(f[i].name, STR("content-encoding")) &&
+                   coding_of(f[i].value) != CODING_NONE;
     }
     s = evidence_trim(s);
     while (s.n && s.p[0] == '\0')

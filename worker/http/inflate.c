@@ -13,16 +13,6 @@ static bool is_gzip(struct str name)
     return str_eq_nocase(name, STR("gzip")) || str_eq_nocase(name, STR("x-gzip"));
 }
 
-enum coding coding_of(struct str value)
-{
-    struct str name = str_trim(value);
-    if (name.n == 0 || str_eq_nocase(name, STR("identity")))
-        return CODING_NONE;
-    if (is_gzip(name))
-        return CODING_GZIP;
-    return str_eq_nocase(name, STR("deflate")) ? CODING_DEFLATE : CODING_OTHER;
-}
-
 /* Cuts the text before the first `by` off *s; all of it where there is none. */
 static struct str cut_off(struct str *s, char by)
 {
@@ -32,6 +22,21 @@ static struct str cut_off(struct str *s, char by)
     n += at != NULL;
     *s = str_make(s->p + n, s->n - n);
     return str_trim(part);
+}
+
+enum coding coding_of(struct str value)
+{
+    enum coding c = CODING_NONE;
+    while (value.n) {
+        struct str name = cut_off(&value, ',');
+        if (is_gzip(name))
+            c = coding_of_both(c, CODING_GZIP);
+        else if (str_eq_nocase(name, STR("deflate")))
+            c = coding_of_both(c, CODING_DEFLATE);
+        else if (name.n && !str_eq_nocase(name, STR("identity")))
+            c = CODING_OTHER;
+    }
+    return c;
 }
 
 /* Whether the parameters say q=0, or 0.0 and the like. */

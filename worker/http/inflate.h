@@ -18,8 +18,16 @@ enum coding {
     CODING_OTHER    /* one that is not read (br, zstd), or several */
 };
 
-/* The coding by the value of content-encoding. */
+/* The coding by the value of content-encoding, a list. identity in it says nothing. */
 enum coding coding_of(struct str value);
+
+/* The coding of a body that is in one and then in the other. */
+static inline enum coding coding_of_both(enum coding a, enum coding b)
+{
+    if (a == CODING_NONE || b == CODING_NONE)
+        return a == CODING_NONE ? b : a;
+    return CODING_OTHER;
+}
 
 /* Whether a value of accept-encoding takes the coding of that name: q=0 does not. */
 bool coding_accepted(struct str accept, enum coding c);
@@ -51,6 +59,12 @@ void inflate_begin(struct inflate *i, enum coding c, uint64_t most, struct arena
  * many came of it, also with an error. */
 enum inflate_result inflate_feed(struct inflate *i, struct str *in, char *room, size_t size,
                                  size_t *made) MUST_CHECK;
+
+/* Whether no byte came yet: a body without any is empty, whatever its coding is. */
+static inline bool inflate_untouched(const struct inflate *i)
+{
+    return !i->begun && i->nfront == 0;
+}
 
 /* Whether the bytes so far are a complete body. */
 static inline bool inflate_whole(const struct inflate *i)

@@ -345,13 +345,13 @@ static void inflate_on(struct req *r)
     }
 }
 
-/* The coding of the request's body. Several lines name several codings. */
+/* The coding of the request's body. */
 static enum coding coding_of_body(const struct req *r)
 {
     enum coding c = CODING_NONE;
     for (size_t i = 0; i < r->in.head.nf; i++)
         if (r->in.head.f[i].id == HDR_CONTENT_ENCODING)
-            c = c == CODING_NONE ? coding_of(r->in.head.f[i].value) : CODING_OTHER;
+            c = coding_of_both(c, coding_of(r->in.head.f[i].value));
     return c;
 }
 

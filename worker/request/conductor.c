@@ -340,6 +340,9 @@ static bool take_decoded(struct req *r, const struct http_head *head)
     for (;;) {
         enum decode_result res = decode_next(d, &piece);
         if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM) {
+            piece.head = head;
+            if (head && head->status >= 400 && !take(r, &piece)) /* the status of an error tells */
+                return false;
             broken(r, res == DECODE_DAMAGED ? NET_GARBAGE : NET_LOCAL, false);
             return false;
         }

@@ -98,7 +98,17 @@ static bool answers_side(struct req *r, struct str body)
 {
     if (r->reply.status != 200 || r->reply.no_body)
         return r->in.api != API_COUNT_TOKENS;
-    return req_reply_encoded(r) || !is_no_answer(r, body);
+    if (req_reply_encoded(r))
+        return body.n || !r->in.repeatable;
+    return !is_no_answer(r, body);
+}
+
+/* What a body in a coding that is not read is to a message path, by its first byte and the head. */
+static enum answer unread_answer(const struct req *r, struct str body)
+{
+    if (body.n == 0)
+        return ANSWER_EMPTY;
+    return r->reply.typed ? ANSWER_GOOD : ANSWER_OTHER;
 }
 
 /* Whether a complete reply is a success; else what is wrong with it, in *out. */
@@ -110,7 +120,7 @@ static bool is_good(struct req *r, struct str body, struct hold_out *out)
         fail(out, NET_NONE, EVIDENCE_BAD_200, body, true);
         return false;
     }
-    enum answer is = req_reply_encoded(r) ? (r->reply.typed ? ANSWER_GOOD : ANSWER_OTHER)
+    enum answer is = req_reply_encoded(r) ? unread_answer(r, body)
                                           : answer_of_body(body, r->in.wanted, &r->reply.sse.usage);
     return !is_wrong(r, is, body, true, out);
 }
@@ -134,11 +144,9 @@ static enum hold_result long_reply(struct req *r, const struct exchange_event *e
         return fail(out, NET_NONE, EVIDENCE_BAD_200, front, false);
     }
     bool readable = !req_reply_encoded(r);
-    if (readable && !evidence_trim(front).n && front.n < ERROR_HOLD)
+    if (readable ? !evidence_trim(front).n && front.n < ERROR_HOLD : front.n == 0)
         return r->reply.held.len || hold(r, ev) ? HOLD_MORE : no_room(out);
-    enum answer is = readable         ? answer_of_front(front, r->in.wanted)
-                     : r->reply.typed ? ANSWER_GOOD
-                                      : ANSWER_OTHER;
+    enum answer is = readable ? answer_of_front(front, r->in.wanted) : unread_answer(r, front);
     return is_wrong(r, is, front, false, out) ? HOLD_FAILED : HOLD_COMMIT;
 }
 
@@ -306,6 +314,11 @@ static enum hold_result much_held(struct req *r, struct hold_out *out)
 static enum hold_result unread_stream(struct req *r, const struct exchange_event *ev,
                                       struct hold_out *out)
 {
+    bool nothing = ev->n == 0;
+    if (nothing && !ev->end && !req_is_side(r))
+        return HOLD_MORE;
+    if (nothing && ev->end && !is_good(r, STR(""), out))
+        return HOLD_FAILED;
     if (!req_reply_encoded(r))
         stream_scan(r, ev->data, ev->n);
     bool asked = req_is_side(r) || r->in.stream || !r->in.json;
@@ -390,8 +403,9 @@ struct attempt_fault hold_broke(struct req *r, enum net_fault why)
     struct hold_out out;
     if (r->reply.kind == REPLY_STREAM && !req_reply_encoded(r))
         (void)stream_failed(r, why == NET_IDLE_TIMEOUT ? NET_SILENT : why, false, &out);
-    else if (r->reply.kind == REPLY_ERROR && r->reply.held.len)
-        /* The text of an error matters more than that it was cut. */
+    else if (r->reply.kind == REPLY_ERROR && (r->reply.held.len || why == NET_GARBAGE))
+        /* The text of an error matters more than that it was cut, and so does its status where its
+         * body is not what its framing or coding says. */
         (void)fail(&out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
     else
         (void)fail(&out, why, EVIDENCE_HTTP, STR(""), false);

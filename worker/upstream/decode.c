@@ -24,7 +24,7 @@ enum coding decode_coding(const struct http_head *h)
     enum coding c = CODING_NONE;
     for (size_t i = 0; i < h->nf; i++)
         if (h->f[i].id == HDR_CONTENT_ENCODING)
-            c = c == CODING_NONE ? coding_of(h->f[i].value) : CODING_OTHER;
+            c = coding_of_both(c, coding_of(h->f[i].value));
     return c;
 }
 
@@ -63,7 +63,7 @@ enum decode_result decode_next(struct decode *d, struct exchange_event *out)
     case INFLATE_FULL:
         return DECODE_PIECE_OUT;
     case INFLATE_MORE:
-        if (d->last && !inflate_whole(&d->inflate))
+        if (d->last && !inflate_whole(&d->inflate) && !inflate_untouched(&d->inflate))
             return DECODE_DAMAGED;
         out->end = d->last;
         return made || d->last ? DECODE_PIECE_OUT : DECODE_NEED_MORE;

@@ -31,7 +31,7 @@ enum decode_result {
     DECODE_NO_ROOM
 };
 
-/* The coding of a reply by its head. Several lines name several codings. */
+/* The coding of a reply by its head. */
 enum coding decode_coding(const struct http_head *h);
 
 /* Prepares for a reply in that coding, CODING_GZIP or CODING_DEFLATE. as_came: as above; else what

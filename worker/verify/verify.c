@@ -234,7 +234,7 @@ static void judge(struct verify *v)
         end_by_reply(v, EVIDENCE_BAD_200, body);
         return;
     }
-    if (v->unread) { /* the reply to a request would be a success */
+    if (v->unread && body.n) { /* the reply to a request would be a success */
         end(v, &good, NET_NONE, "");
         return;
     }

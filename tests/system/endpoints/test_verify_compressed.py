@@ -64,7 +64,8 @@ def test_the_code_is_found(house, sites, coding, pack, shape):
     (lambda r: reply(message(text_of(r)), headers=["content-encoding: gzip"]), "the reply is not what content-encoding says"),
     (lambda r: packed(b"x" * 50_000_000 + text_of(r).encode()), "the reply lacks the code"),
     (lambda r: packed(b"<html>" + text_of(r).encode(), "br", type="text/html"), "the reply lacks the code"),
-], ids=["no code", "money", "error in 200", "cut", "plain", "bomb", "page in br"])
+    (lambda r: reply(b"", headers=["content-encoding: br"]), "the reply lacks the code"),
+], ids=["no code", "money", "error in 200", "cut", "plain", "bomb", "page in br", "empty in br"])
 def test_what_is_no_answer(house, sites, how, why):
     q, a = verified_as(house, sites, how)
     q.wait_log("verification of a: " + why)

@@ -224,6 +224,106 @@ def test_unread_coding(qcc, raw, client, coding):
     assert client(q).ask().status == 502
 
 
+def two(qcc, bad, good, config=None):
+    return qcc({**CALM, "endpoints": [bad.endpoint("bad", priority=1), good.endpoint("good", priority=2)],
+                "balance": {"strategy": "priority_failover"}, "retry": {"transient_delay": "1ms", "max_attempts_per_endpoint": 1}, **(config or {})})
+
+
+def classes(q):
+    return [a["class"] for a in until(lambda: q.ctl_json("requests")["requests"], "the row")[0]["attempts"]]
+
+
+HEAD = "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-encoding: %s\r\n"
+ENDS = {
+    "counted": lambda head: (head + "content-length: 0\r\n\r\n").encode(),
+    "chunked": lambda head: (head + "transfer-encoding: chunked\r\n\r\n0\r\n\r\n").encode(),
+    "close": lambda head: (head + "connection: close\r\n\r\n").encode(),
+}
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "made-up", "gzip", "deflate", "identity", "gzip, gzip"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+def test_empty_is_no_answer_in_any_coding(qcc, raw, client, coding, stream, end):
+    """It counts as a broken connection, whatever it is said to be."""
+    type = "text/event-stream" if stream else "application/json"
+
+    def play(peer, _):
+        peer.send(ENDS[end](HEAD % (type, coding)))
+        if end == "close":
+            peer.close()
+
+    q = two(qcc, raw(play), raw(STREAM if stream else reply()))
+    r = client(q).ask(stream=stream)
+    assert r.status == 200 and r.header("x-qcc-endpoint") == "good" and r.body == (WHOLE if stream else MESSAGE)
+    assert classes(q) == ["transient", "ok"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("length", ["content-length: 3", "content-length: 5000000", "transfer-encoding: chunked"])
+def test_a_head_alone_is_no_answer(qcc, raw, client, stream, length):
+    """The first byte of a body that is not read decides, not the head before it."""
+    type = "text/event-stream" if stream else "application/json"
+    head = (HEAD % (type, "br") + length + "\r\n\r\n").encode()
+    q = two(qcc, raw(lambda peer, _: (peer.send(head), peer.close())), raw(STREAM if stream else reply()))
+    r = client(q).ask(stream=stream)
+    assert r.header("x-qcc-endpoint") == "good" and classes(q) == ["transient", "ok"]
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/models"])
+@pytest.mark.parametrize("coding", ["br", "gzip", "identity"])
+def test_empty_on_a_side_path(qcc, raw, client, path, coding):
+    q = two(qcc, raw(ENDS["counted"](HEAD % ("application/json", coding))), raw(reply(b'{"data":[]}')))
+    c = client(q)
+    c.send(request("GET", path))
+    r = c.reply()
+    assert r.status == 200 and r.body == b'{"data":[]}' and r.header("x-qcc-endpoint") == "good"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity, identity", ""])
+def test_no_coding_by_name(qcc, raw, client, coding):
+    """identity is none: what it stands for is judged, and its tokens are counted."""
+    bad, good = raw(reply(b"{}", headers=["content-encoding: " + coding])), raw(reply(headers=["content-encoding: " + coding]))
+    q = two(qcc, bad, good)
+    assert client(q).ask().body == MESSAGE and classes(q) == ["unknown", "ok"]
+    assert q.ctl_json("requests")["requests"][0]["tokens"]["input"] == 3
+
+
+@pytest.mark.parametrize("lines", [["gzip, identity"], ["identity,gzip"], ["gzip,"], ["identity", "gzip"], ["gzip", "identity"]])
+@pytest.mark.parametrize("accepts", [False, True])
+def test_identity_beside_a_coding(qcc, raw, client, lines, accepts):
+    """Says nothing: the body is in the other one."""
+    wire = gzip.compress(MESSAGE)
+    lines = ["content-encoding: " + line for line in lines]
+    bad, good = raw(reply(gzip.compress(b"{}"), headers=lines)), raw(reply(wire, headers=lines))
+    q = two(qcc, bad, good)
+    r = client(q).ask(headers=ACCEPTS if accepts else [])
+    assert r.status == 200 and r.body == (wire if accepts else MESSAGE)
+    assert classes(q) == ["unknown", "ok"]
+    c = client(q)
+    assert post(c, wire, "gzip, identity").status == 200 and good.requests[-1].body == wire
+
+
+@pytest.mark.parametrize("lines", [["gzip, gzip"], ["gzip", "gzip"], ["deflate, gzip"]])
+def test_coded_twice(qcc, raw, client, lines):
+    """Is a coding that is not read: a success by its type, as it came."""
+    wire = gzip.compress(gzip.compress(MESSAGE))
+    up = raw(reply(wire, headers=["content-encoding: " + line for line in lines]))
+    q = qcc({**CALM, "endpoints": [up.endpoint()], "retry": {"max_attempts": 1}})
+    r = client(q).ask(headers=ACCEPTS)
+    assert r.status == 200 and r.body == wire and len(r.all("content-encoding")) == len(lines)
+
+
+@pytest.mark.parametrize("body", [b"", b"slow down", gzip.compress(b"slow down")[:-4]], ids=["empty", "plain", "cut"])
+@pytest.mark.parametrize("accepts", [False, True])
+def test_an_error_that_is_not_what_its_coding_says(qcc, raw, client, body, accepts):
+    """Its status and lines tell what it is, as those of any error that is cut."""
+    bad = raw(reply(body, 429, ["content-encoding: gzip", "retry-after: 30"]))
+    q = two(qcc, bad, raw(reply()))
+    assert client(q).ask(headers=ACCEPTS if accepts else []).header("x-qcc-endpoint") == "good"
+    assert classes(q) == ["rate_limit", "ok"]
+
+
 @pytest.mark.parametrize("accepts", [False, True])
 def test_a_page_on_a_side_path(qcc, raw, client, accepts):
     """Is one though it is compressed: the next endpoint is asked, and its reply goes on as it came."""

@@ -180,6 +180,13 @@ static void test_names(void **state)
     assert_int_equal(coding_of(STR("br")), CODING_OTHER);
     assert_int_equal(coding_of(STR("gzip, br")), CODING_OTHER);
     assert_int_equal(coding_of(STR("gzip, gzip")), CODING_OTHER);
+    assert_int_equal(coding_of(STR("gzip, identity")), CODING_GZIP);
+    assert_int_equal(coding_of(STR("identity ,, deflate,")), CODING_DEFLATE);
+    assert_int_equal(coding_of(STR("identity, identity")), CODING_NONE);
+    assert_int_equal(coding_of(STR("br, identity")), CODING_OTHER);
+    assert_int_equal(coding_of_both(CODING_NONE, CODING_GZIP), CODING_GZIP);
+    assert_int_equal(coding_of_both(CODING_DEFLATE, CODING_NONE), CODING_DEFLATE);
+    assert_int_equal(coding_of_both(CODING_GZIP, CODING_GZIP), CODING_OTHER);
     assert_true(coding_accepted(STR("gzip, deflate, br"), CODING_GZIP));
     assert_true(coding_accepted(STR("br,deflate;q=0.1"), CODING_DEFLATE));
     assert_true(coding_accepted(STR("*"), CODING_GZIP));

@@ -151,13 +151,16 @@ static bool is_bool(const bool *p)
     return *(const uint8_t *)p <= 1;
 }
 
+/* The bits that a record brings; the others follow from its choices and texts. */
+enum { TOLD = RECENT_STREAM | RECENT_ANTHROPIC | RECENT_OPENAI };
+
 bool recent_sound(const struct recent_record *r)
 {
     struct recent_texts t;
     struct recent_attempt a;
     size_t at;
     unsigned n;
-    bool ok = is_bool(&r->stream) && is_bool(&r->message) && is_bool(&r->open) &&
+    bool ok = !(r->told & ~TOLD) && is_bool(&r->message) && is_bool(&r->open) &&
               recent_get(r, &t, &at) && choices_sound(&r->choices, &n);
     for (unsigned i = 0; ok && i < r->listed; i++)
         ok = recent_get_attempt(r, &at, &a);
@@ -210,7 +213,7 @@ bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
     p += AT_CHOICES;
     memcpy(&r->choices, p, CHOICES_HEAD);
     p += CHOICES_HEAD;
-    if (!is_bool(&r->stream) || !is_bool(&r->message) || r->choices.len > CHOICES_BYTES ||
+    if ((r->told & ~TOLD) || !is_bool(&r->message) || r->choices.len > CHOICES_BYTES ||
         r->len > RECENT_TEXT || (size_t)(end - p) != (size_t)r->choices.len + ID_BYTES + r->len)
         return false;
     memcpy(r->choices.bytes, p, r->choices.len);
@@ -222,12 +225,17 @@ bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
     return true;
 }
 
+const char *recent_protocol(unsigned flags)
+{
+    return flags & RECENT_OPENAI ? "openai" : flags & RECENT_ANTHROPIC ? "anthropic" : NULL;
+}
+
 unsigned recent_flags(const struct recent_record *r, const struct recent_texts *t)
 {
     struct choice x;
     struct choice_skip skip;
     size_t at = 0;
-    unsigned f = r->stream ? RECENT_STREAM : 0;
+    unsigned f = r->told;
     f |= model_name_differs(t->sent, t->served) ? RECENT_MODEL_DIFFERS : 0;
     while (choice_next(&r->choices, &at, &x)) {
         f |= x.flags & CHOICE_TRIAL ? RECENT_TRIAL : 0;

@@ -227,7 +227,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     bool whole = recent_get(r, &t, &at); /* recent_query_on_recent has checked it */
     clock_format(r->began_us / 1000, began);
     unsigned flags = recent_flags(r, &t);
-    doc_map(d, trail ? 31 : 29);
+    doc_map(d, trail ? 32 : 30);
     doc_kv_text(d, "time", began);
     doc_kv_int(d, "at_ms", r->began_us / 1000 + r->total_ms);
     doc_kv_str(d, "id", str_make(r->id, sizeof r->id));
@@ -238,11 +238,12 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_flag(d, "model_differs", flags & RECENT_MODEL_DIFFERS);
     doc_kv_str(d, "method", t.method);
     doc_kv_str(d, "path", t.path);
-    doc_kv_flag(d, "stream", r->stream);
+    doc_kv_flag(d, "stream", flags & RECENT_STREAM);
     doc_kv_flag(d, "moved", flags & RECENT_MOVED);
     doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
     doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", t.endpoint);
+    doc_kv_text(d, "protocol", recent_protocol(flags));
     doc_kv_int(d, "attempts_begun", r->attempts);
     doc_text(d, "attempts");
     doc_array(d, whole ? r->listed : 0);

@@ -171,7 +171,7 @@ def request(i=0, ok=True, **more):
     at = time.time() - 60 * i - 5
     r = {"time": iso(at), "id": "2ab2f08ff2aa8681%04x" % i, "client": ["alice", "bob", None][i % 3], "model": "claude-opus-5-5",
          "sent": "claude-opus-5-5", "served": "claude-opus-5-5", "model_differs": False, "method": "POST", "path": "/v1/messages",
-         "stream": True, "endpoint": "relay-a" if ok else None, "attempts_begun": 1,
+         "stream": True, "endpoint": "relay-a" if ok else None, "protocol": "anthropic" if ok else None, "attempts_begun": 1,
          "attempts": [{"endpoint": "relay-a", "class": "ok" if ok else "transient", "fault": "none" if ok else "endpoint",
                        "reason": None if ok else "overloaded", "status": 200 if ok else 529, "at_ms": 0, "ms": 2400, "retry_after_ms": None}],
          "status": 200 if ok else 529, "first_byte_ms": 912 if ok else None, "total_ms": 12400, "bytes_in": 5000, "bytes_out": 900,

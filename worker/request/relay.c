@@ -363,6 +363,7 @@ enum relay_result relay_kept(struct req *r, struct kept_reply *k, unsigned statu
                              unsigned retry_after_s)
 {
     r->out.answered_by = k->endpoint;
+    r->out.translated = k->translated;
     r->reply.sse.usage = k->usage;
     if (r->out.begun)
         return kept_event(r, k, status);

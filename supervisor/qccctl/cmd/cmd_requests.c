@@ -189,6 +189,7 @@ static const struct {
     {"write_5m", "write_5m", true, true},
     {"write_1h", "write_1h", true, true},
     {"web_searches", "web_searches", true, false},
+    {"protocol", "protocol", false, false},
 };
 
 static void csv_head(struct cmd *c)

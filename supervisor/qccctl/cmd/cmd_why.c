@@ -213,6 +213,8 @@ static void why_head(struct cmd *c, const json_t *r)
     if (doc_has(r, "endpoint")) {
         cmd_put(c, " from ");
         cmd_foreign(c, doc_text_of(r, "endpoint"));
+        if (str_eq(doc_text_of(r, "protocol"), STR("openai")))
+            cmd_put(c, " (openai)");
     } else if (status) {
         cmd_put(c, " from QCC itself");
     }

@@ -271,7 +271,7 @@ void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct r
     int64_t flags = sqlite3_column_int64(st, ROW_FLAGS), status;
     char began[25];
     clock_format(end_ms - sqlite3_column_int64(st, ROW_TOTAL_MS), began);
-    doc_map(d, whole ? 33 : 29);
+    doc_map(d, whole ? 34 : 30);
     doc_kv_text(d, "time", began);
     doc_kv_int(d, "at_ms", end_ms);
     put_id(d, st);
@@ -287,6 +287,7 @@ void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct r
     doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
     doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", text_at(st, ROW_ENDPOINT));
+    doc_kv_text(d, "protocol", recent_protocol((unsigned)flags));
     put_number(d, "attempts_begun", st, ROW_ATTEMPTS);
     put_attempts(d, st);
     doc_text(d, "status");

@@ -330,6 +330,33 @@ def test_operators_see_the_protocol(two, client):  # noqa: F811
     assert 'qcc_endpoint_protocol{endpoint="a",protocol="openai"} 0' in text
 
 
+def test_requests_keep_the_protocol(two, client, tmp_path):  # noqa: F811
+    """Of the endpoint that answered: in memory, in the history, and where its error is what the client gets."""
+    q, ups = two(GOOD, reply(), "o", {"state_dir": str(tmp_path / "state"), "history": {"min_free": 0}})
+    c = client(q)
+    assert c.ask().status == 200
+    q.ctl("disable", "o")
+    assert c.ask().status == 200
+    q.ctl("enable", "o")
+    q.ctl("disable", "a")
+    ups["o"].play = reply(b'{"error":{"message":"no","type":"invalid_request_error"}}', 400)
+    assert c.ask().status == 400
+    c.send(b"POST /v1/messages HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nexpect: what\r\n\r\n")
+    assert c.reply().status == 417
+
+    def told(*words):
+        return {r["id"]: (r["endpoint"], r["protocol"]) for r in q.ctl_json("requests", *words)["requests"] if r["endpoint"]}
+
+    now = until(lambda: len(told()) == 3 and told(), "the three")
+    assert sorted(now.values()) == [("a", "anthropic"), ("o", "openai"), ("o", "openai")]
+    assert {r["protocol"] for r in q.ctl_json("requests")["requests"] if not r["endpoint"]} <= {None}
+    one = next(i for i, x in now.items() if x[1] == "openai")
+    assert " from o (openai) after " in q.ctl("why", one).stdout
+    until(lambda: q.ctl_json("history")["requests"] == 3, "three in the history")
+    assert told("--since", "1h") == now
+    assert {r.split(",")[1]: r.split(",")[-1] for r in q.ctl("requests", "--csv", "--since", "1h").stdout.split()[1:]} == {i: x[1] for i, x in now.items()}
+
+
 def test_tokens_are_counted(one, client):  # noqa: F811
     q, up = one(maker("openai", text="x"))
     c = client(q)

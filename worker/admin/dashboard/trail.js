@@ -93,7 +93,7 @@ function facts(r, f) {
         row('id', f('id', String, { tag: 'code' })),
         row(t('col.client'), name('client')),
         row(t('col.model'), name('model'), r.sent && r.sent !== r.model ? [' → ', name('sent')] : null, r.model_differs ? [h('span.warn', { title: t('rq.differs', { a: r.sent, b: r.served }) }, ' ≠ '), name('served')] : null),
-        row(t('col.endpoint'), r.endpoint ? ui.link(ui.endpointHref(r.endpoint), name('endpoint')) : name('endpoint')),
+        row(t('col.endpoint'), r.endpoint ? ui.link(ui.endpointHref(r.endpoint), name('endpoint')) : name('endpoint'), r.protocol === 'openai' ? [' · ', f('protocol', String, { tag: 'code' })] : null),
         row(t('tr.path'), r.method ? [f('method', String, { tag: 'code' }), ' '] : null, f('path', String, { tag: 'code' }), r.stream ? ' · stream' : ''),
         row(t('col.status'), f('status', String, { title: null })),
         row(t('tr.bytes'), f('bytes_in', fmt.bytes), ' / ', f('bytes_out', fmt.bytes)),

@@ -66,6 +66,15 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
     recent_put_attempt(to, &last);
 }
 
+/* The bit of the protocol of the endpoint whose reply it is. */
+static unsigned protocol_of(const struct req *r)
+{
+    if (!r->attempt.ep && !r->out.answered_by)
+        return 0;
+    bool openai = r->attempt.ep ? r->attempt.translated : r->out.translated;
+    return openai ? RECENT_OPENAI : RECENT_ANTHROPIC;
+}
+
 void record_fill(struct recent_record *to, const struct req *r, unsigned status, const char *end)
 {
     double now = ev_now(r->env->loop);
@@ -98,7 +107,7 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->total_ms = ms_of(now - r->began);
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempt.begun;
-    to->stream = r->in.stream;
+    to->told = (uint8_t)((r->in.stream ? RECENT_STREAM : 0) | protocol_of(r));
     to->open = false;
     to->message = !req_is_side(r) && r->choice.all;
     to->choices = r->choice.all ? *r->choice.all : (struct choices){0};

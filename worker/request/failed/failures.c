@@ -245,6 +245,7 @@ void failures_keep(struct req *r, struct str body, bool hidden)
     now->reply.status = r->reply.status;
     now->reply.client_status = client_status;
     now->reply.endpoint = now->endpoint;
+    now->reply.translated = r->attempt.translated;
     now->reply.inflated = r->reply.decode != NULL;
     now->reply.usage = r->reply.sse.usage;
     now->fail.kept = true;

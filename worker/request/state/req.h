@@ -70,6 +70,7 @@ struct kept_reply {
     bool inflated;          /* its head still names the coding it came in */
     unsigned client_status; /* status for the client of an error that came under 200; else 0 */
     const char *endpoint;   /* name of the endpoint that sent it; in the request's mem */
+    bool translated;        /* it speaks another protocol than the client */
     struct sse_usage usage; /* what it told before its error */
 };
 
@@ -258,6 +259,7 @@ struct req_out {
     bool begun;     /* the client got a head of QCC's own (200, event stream) for its pings */
     uint64_t bytes; /* of the body, as written */
     const char *answered_by; /* endpoint whose error reply it is; NULL: see attempt.ep */
+    bool translated;         /* answered_by speaks another protocol than the client */
     const char *cut;         /* why it was cut after the commit point; NULL: it was not */
 };
 

@@ -73,7 +73,7 @@ static void no_record(void **state)
             /* Small numbers are lengths that make sense now and then. */
             ((unsigned char *)&r)[i] = (unsigned char)(seed >> 16) & (round % 2 ? 0x0f : 0xff);
         }
-        r.stream = false;
+        r.told = 0;
         r.len = round % 3 ? (uint16_t)(r.len % (RECENT_TEXT + 20)) : r.len;
         struct recent_texts t;
         struct recent_attempt a;
@@ -93,7 +93,7 @@ static void packed(void **state)
 {
     (void)state;
     static uint8_t bytes[RECENT_PACKED_MAX + 8];
-    struct recent_record r = {.began_us = 1, .bytes_in = 7, .status = 200, .stream = true}, x;
+    struct recent_record r = {.began_us = 1, .bytes_in = 7, .status = 200, .told = RECENT_STREAM}, x;
     const struct choice one = {.at_ms = 5, .endpoint = 9};
     const struct recent_texts t = {.client = STR("alice"), .model = STR("m"), .end = STR("ok")};
     struct recent_texts u;
@@ -105,7 +105,7 @@ static void packed(void **state)
     assert_true(n < sizeof r / 3);
     assert_int_equal(recent_packed_size(bytes, sizeof bytes), n);
     assert_true(recent_unpack(bytes, n, &x) && recent_get(&x, &u, &at));
-    assert_true(x.began_us == 1 && x.bytes_in == 7 && x.status == 200 && x.stream && !x.message);
+    assert_true(x.began_us == 1 && x.bytes_in == 7 && x.status == 200 && x.told == RECENT_STREAM && !x.message);
     assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) &&
                 x.choices.len == r.choices.len);
     assert_memory_equal(x.choices.bytes, r.choices.bytes, r.choices.len);
@@ -116,6 +116,9 @@ static void packed(void **state)
     memset(r.text, 1, r.len = RECENT_TEXT);
     n = recent_pack(&r, bytes);
     assert_true(n <= RECENT_PACKED_MAX && recent_unpack(bytes, n, &x));
+    r.told = RECENT_TRIAL; /* follows from the choices: no record brings it */
+    n = recent_pack(&r, bytes);
+    assert_false(recent_unpack(bytes, n, &x));
     assert_false(recent_unpack(bytes, n - 1, &x));
     assert_false(recent_unpack(bytes, n + 1, &x));
     for (int round = 0; round < 20000; round++) {
@@ -130,13 +133,18 @@ static void packed(void **state)
 static void what_stands_out(void **state)
 {
     (void)state;
-    struct recent_record r = {.stream = true};
+    struct recent_record r = {.told = RECENT_STREAM};
     struct recent_texts t = {.sent = STR("claude-x"), .served = STR("claude-x-20250929")};
     assert_int_equal(recent_flags(&r, &t), RECENT_STREAM);
     t.served = STR("claude-y");
     assert_int_equal(recent_flags(&r, &t), RECENT_STREAM | RECENT_MODEL_DIFFERS);
-    r.stream = false;
+    r.told = RECENT_OPENAI;
     t.served = STR("");
+    assert_int_equal(recent_flags(&r, &t), RECENT_OPENAI);
+    assert_string_equal(recent_protocol(RECENT_STREAM | RECENT_OPENAI), "openai");
+    assert_string_equal(recent_protocol(RECENT_STREAM | RECENT_ANTHROPIC), "anthropic");
+    assert_null(recent_protocol(RECENT_STREAM)); /* as records of earlier builds have it */
+    r.told = 0;
     assert_int_equal(recent_flags(&r, &t), 0);
     struct choice x = {.end = SEL_CHOSEN, .flags = CHOICE_CONVERSATION, .bound = SEL_BOUND_LEFT};
     const struct choice_skip skip = {.endpoint = 7};

@@ -59,7 +59,7 @@ static struct recent_record record(int64_t at_us, const char *model, const char 
                               .total_ms = 1250,
                               .status = 200,
                               .attempts = 1,
-                              .stream = true,
+                              .told = RECENT_STREAM,
                               .message = true};
     struct recent_texts t = {.client = str_c(client),
                              .model = str_c(model),

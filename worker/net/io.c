@@ -35,21 +35,34 @@ static ptrdiff_t tls_result(struct io *io, int r)
     return IO_RESET;
 }
 
-ptrdiff_t io_read(struct io *io, void *p, size_t n)
+static ptrdiff_t plain_read(const struct io *io, void *p, size_t n, int flags)
 {
-    if (io->ssl) {
-        io->want_write = false;
-        int r = SSL_read(io->ssl, p, (int)min_size(n, INT32_MAX));
-        return r > 0 ? r : tls_result(io, r);
-    }
     for (;;) {
-        ssize_t r = recv(io->fd, p, n, 0);
+        ssize_t r = recv(io->fd, p, n, flags);
         if (r >= 0)
             return r;
         if (errno == EINTR)
             continue;
         return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_RESET;
     }
+}
+
+ptrdiff_t io_read(struct io *io, void *p, size_t n)
+{
+    if (!io->ssl)
+        return plain_read(io, p, n, 0);
+    io->want_write = false;
+    int r = SSL_read(io->ssl, p, (int)min_size(n, INT32_MAX));
+    return r > 0 ? r : tls_result(io, r);
+}
+
+ptrdiff_t io_peek(struct io *io)
+{
+    char c;
+    if (!io->ssl)
+        return plain_read(io, &c, 1, MSG_PEEK);
+    int r = SSL_peek(io->ssl, &c, 1);
+    return r > 0 ? r : tls_result(io, r);
 }
 
 static ptrdiff_t tls_writev(struct io *io, const struct iovec *iov, int n)

@@ -21,6 +21,10 @@ enum { IO_EOF = 0, IO_AGAIN = -1, IO_RESET = -2, IO_CUT = -3 };
  * IO_AGAIN: nothing to read now. */
 ptrdiff_t io_read(struct io *io, void *p, size_t n) MUST_CHECK;
 
+/* What io_read would return for one byte; reads none. A plain socket tells IO_RESET once: io_read
+ * would take it for IO_EOF then. */
+ptrdiff_t io_peek(struct io *io) MUST_CHECK;
+
 /* Writes as much as the socket takes; returns bytes written, IO_AGAIN or IO_RESET. With TLS, the
  * next call must begin with the bytes that were not written (SSL_write(3)). */
 ptrdiff_t io_writev(struct io *io, const struct iovec *iov, int n) MUST_CHECK;

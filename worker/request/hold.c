@@ -125,6 +125,15 @@ static bool is_good(struct req *r, struct str body, struct hold_out *out)
     return !is_wrong(r, is, body, true, out);
 }
 
+/* Whether a reply to a message path, which is to be committed and may not be read, is cut already:
+ * the end of its connection is there and does not end it. */
+static bool is_cut(struct req *r, const struct exchange_event *ev)
+{
+    bool proper;
+    return !ev->end && !req_is_side(r) && !r->attempt.translated &&
+           exchange_look(&r->attempt.exchange, &proper) != NET_NONE && !proper;
+}
+
 /* A reply that is too long to be held as a whole is judged by its first bytes. */
 static enum hold_result long_reply(struct req *r, const struct exchange_event *ev,
                                    struct hold_out *out)
@@ -147,7 +156,9 @@ static enum hold_result long_reply(struct req *r, const struct exchange_event *e
     if (readable ? !evidence_trim(front).n && front.n < ERROR_HOLD : front.n == 0)
         return r->reply.held.len || hold(r, ev) ? HOLD_MORE : no_room(out);
     enum answer is = readable ? answer_of_front(front, r->in.wanted) : unread_answer(r, front);
-    return is_wrong(r, is, front, false, out) ? HOLD_FAILED : HOLD_COMMIT;
+    if (is_wrong(r, is, front, false, out))
+        return HOLD_FAILED;
+    return is_cut(r, ev) ? fail(out, NET_PARTIAL, EVIDENCE_BAD_200, STR(""), false) : HOLD_COMMIT;
 }
 
 /* ---- the shape of a reply, whatever its content-type is */
@@ -241,16 +252,35 @@ static enum hold_result stream_failed(struct req *r, enum net_fault net, bool wh
     return fail(out, net, EVIDENCE_SSE_ERROR, STR(""), whole);
 }
 
+/* Whether the stream that is to be committed is cut: why, or NET_NONE. Its end may have come with
+ * the piece, in whatever framing; *end: that ends it, and it is complete. */
+static enum net_fault cut_with_content(struct req *r, bool *end)
+{
+    if (*end)
+        return stream_close(r) ? NET_NONE : NET_PARTIAL;
+    if (r->reply.sse.stopped || r->attempt.translated)
+        return NET_NONE;
+    bool proper;
+    enum net_fault why = exchange_look(&r->attempt.exchange, &proper);
+    /* one that told all may lack its last chunk */
+    proper |= why == NET_PARTIAL && r->reply.length < 0 && sse_end_told(&r->reply.sse.end);
+    if (!proper || !stream_close(r))
+        return why;
+    *end = true;
+    return NET_NONE;
+}
+
 /* The stream has content, in a piece of which `looked` bytes are scanned: commits it, unless the
  * rest of the piece is a failure, as the client has nothing of the reply yet. */
 static enum hold_result has_content(struct req *r, const struct exchange_event *ev, size_t looked,
                                     struct hold_out *out)
 {
+    struct exchange_event piece = *ev;
     stream_scan(r, ev->data + looked, ev->n - looked);
-    bool cut = ev->end && !stream_close(r);
-    if (cut || (r->reply.sse.error && !r->reply.sse.stopped))
-        return stream_failed(r, NET_PARTIAL, hold(r, ev), out);
-    return commit(ev, out);
+    enum net_fault cut = cut_with_content(r, &piece.end);
+    if (cut != NET_NONE || (r->reply.sse.error && !r->reply.sse.stopped))
+        return stream_failed(r, cut == NET_NONE ? NET_PARTIAL : cut, hold(r, ev), out);
+    return commit(&piece, out);
 }
 
 /* Whether the stream, whose first event is there, is what was asked for. */
@@ -322,6 +352,8 @@ static enum hold_result unread_stream(struct req *r, const struct exchange_event
     if (!req_reply_encoded(r))
         stream_scan(r, ev->data, ev->n);
     bool asked = req_is_side(r) || r->in.stream || !r->in.json;
+    if (asked && is_cut(r, ev))
+        return fail(out, NET_PARTIAL, EVIDENCE_BAD_200, STR(""), false);
     if (asked && !(req_reply_encoded(r) && r->out.begun)) /* pings are plain text */
         return commit(ev, out);
     return wrong_stream(r, ev, out);

@@ -424,6 +424,18 @@ static void ended(struct exchange *x, ptrdiff_t how)
         fail(x, x->got_bytes ? NET_PARTIAL : NET_EMPTY);
 }
 
+enum net_fault exchange_look(struct exchange *x, bool *end)
+{
+    *end = false;
+    ptrdiff_t how = x->c ? io_peek(&x->c->io) : IO_AGAIN;
+    if (how == IO_RESET)
+        return NET_RESET;
+    if (how != IO_EOF && how != IO_CUT)
+        return NET_NONE;
+    *end = how == IO_EOF && x->body == BODY_UNTIL_CLOSE;
+    return NET_PARTIAL;
+}
+
 /* Reads what there is. Returns whether the exchange goes on. */
 static bool read_some(struct exchange *x)
 {

@@ -105,6 +105,11 @@ void exchange_resume(struct exchange *x);
  * endpoint may have given up waiting. */
 bool exchange_stalled(const struct exchange *x);
 
+/* For use in `event`, when it does not end the exchange: what `failed` will be called for if the
+ * connection has ended behind the bytes that came; else NET_NONE. *end: it is NET_PARTIAL, and ends
+ * the reply as it should (BODY_UNTIL_CLOSE). After NET_RESET the exchange must be aborted. */
+enum net_fault exchange_look(struct exchange *x, bool *end) MUST_CHECK;
+
 /* What `failed` was called for, in words for people; valid until x is started anew or freed. */
 const char *exchange_why(const struct exchange *x, enum net_fault why);
 

@@ -1,10 +1,13 @@
-/* Fuzz target of json_find.h: all implementations of json_skip return the same for any bytes, and
- * find what jansson finds in valid JSON. */
+/* Fuzz target of json_find.h and json_end.h: all implementations of json_skip return the same for
+ * any bytes, and find what jansson finds in valid JSON; json_end sees the same end in any pieces.
+ */
 #include "tests/fuzz/fuzz.h"
+#include "worker/json/json_end.h"
 #include "worker/json/json_find.h"
 #include "worker/json/json_skip.h"
 
 #include <jansson.h>
+#include <limits.h>
 
 static const struct json_want want[] = {
     {STR_LIT("model"), {0}},
@@ -63,6 +66,20 @@ static void check_text(struct str text)
     buf_free(&back);
 }
 
+/* json_end sees the same end in any pieces. */
+static void check_end(struct str text)
+{
+    if (text.p[0] != '{' && text.p[0] != '[')
+        return;
+    bool ends = json_skip_nth(0)->nested(text.p + 1, text.n - 1, UINT_MAX) != JSON_NO_END;
+    for (size_t piece = 1; piece <= text.n; piece = piece * 3 + 1) {
+        struct json_end e = {0};
+        for (size_t at = 0; at < text.n; at += piece)
+            json_end_feed(&e, str_make(text.p + at, piece < text.n - at ? piece : text.n - at));
+        MUST(e.whole == ends);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
@@ -89,5 +106,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     json_decref(o);
     check_text(text);
+    check_end(text);
     return 0;
 }

@@ -205,6 +205,15 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
     return r->in.http10 ? OUT_CLOSE : OUT_CHUNKED;
 }
 
+/* Whether the end of the JSON that a reply is shows that it is whole: it has no length, and goes on
+ * for longer than it was held. */
+static bool watches_json(const struct req *r)
+{
+    bool as_came = r->reply.decode && r->reply.decode->as_came;
+    return r->reply.kind == REPLY_WHOLE && r->reply.length < 0 && !r->reply.no_body &&
+           !req_is_side(r) && !req_reply_encoded(r) && !as_came && !r->attempt.translated;
+}
+
 enum relay_result relay_commit(struct req *r, struct str piece, bool end)
 {
     struct str head = STR("");
@@ -220,6 +229,11 @@ enum relay_result relay_commit(struct req *r, struct str piece, bool end)
     if (!end) {
         req_narrow_fields(r);
         watch_end(r);
+    }
+    r->reply.end_watched = !end && watches_json(r);
+    if (r->reply.end_watched) {
+        json_end_feed(&r->reply.json_end, buf_view(&r->reply.held));
+        json_end_feed(&r->reply.json_end, piece);
     }
     enum relay_result res = emit(r, head, buf_view(&r->reply.held), piece, end);
     buf_free(&r->reply.held);
@@ -261,7 +275,11 @@ enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, stru
     *piece = str_make(ev->data, ev->n);
     if (r->reply.kind == REPLY_STREAM)
         return look_at_stream(r, ev, piece);
-    return ev->end ? RELAY_LAST : RELAY_PIECE;
+    if (r->reply.end_watched)
+        json_end_feed(&r->reply.json_end, *piece);
+    if (!ev->end)
+        return RELAY_PIECE;
+    return r->reply.end_watched && !r->reply.json_end.whole ? RELAY_BROKEN : RELAY_LAST;
 }
 
 /* ---- pings */

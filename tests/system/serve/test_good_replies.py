@@ -1,10 +1,11 @@
 """A 2xx to a message path is an answer only if it is what was asked; anything else is a failure of class unknown."""
+import gzip
 import json
 import time
 
 import pytest
 
-from client import events
+from client import Cut, events
 from qcc import until
 from scripted import CALM, PING, WHOLE
 from upstream import EVENTS, KEY, LAST_CHUNK, MESSAGE, START, STOP, STREAM, STREAM_HEAD, chunk, reply
@@ -190,6 +191,53 @@ def test_long_answer(qcc, raw, client):
     up = raw(reply(body))
     q = qcc({**CALM, "endpoints": [up.endpoint()]})
     assert client(q).ask().body == body
+
+
+LONG = json.dumps({"type": "message", "content": [{"type": "text", "text": 'with \\ and " and }' * 100000}], "x": [{}]}).encode()
+FRAMES = {
+    "close": (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n", lambda data: data, b""),
+    "1.0": (b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n", lambda data: data, b""),
+    "chunked": (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n", chunk, LAST_CHUNK),
+    "gzip": (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n", gzip.compress, b""),
+}
+
+
+def sends(frame, body, size=100000):
+    head, pack, last = FRAMES[frame]
+
+    def play(peer, _):
+        peer.send(head)
+        if frame == "gzip":
+            peer.send(pack(body))
+        else:
+            for at in range(0, len(body), size):
+                peer.send(pack(body[at:at + size]))
+        peer.send(last)
+        peer.close()
+
+    return play
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_long_and_cut_where_nothing_else_shows_it(qcc, raw, client, frame, version):
+    """A reply longer than what is held, whose end is proper but for its JSON: the client can tell, and it is charged."""
+    up = raw(sends(frame, LONG[:-3]))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    with pytest.raises((Cut, ConnectionError)):
+        client(q).ask(version=version)
+    assert judged(q, "raw") == ["transient"]
+    q.wait_log("reply cut off")
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("behind", [b"", b"\r\n"])
+def test_long_and_whole(qcc, raw, client, frame, behind):
+    up = raw(sends(frame, LONG + behind))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    for version in ("1.1", "1.0"):
+        assert client(q).ask(version=version).body == LONG + behind
+    assert judged(q, "raw") == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("path,body", [("/v1/messages", WHOLE), ("/v1/chat/completions", CHAT_STREAM),

@@ -27,6 +27,7 @@
 #include "worker/upstream/forward.h"
 #include "worker/shared/replica.h"
 #include "worker/http/sse.h"
+#include "worker/json/json_end.h"
 #include "worker/loop/deadline.h"
 #include "worker/upstream/exchange.h"
 #include "worker/loop/turn.h"
@@ -235,6 +236,9 @@ struct req_reply {
     struct decode *decode; /* inflates it; NULL: it came as it is handled */
     bool typed;            /* its content-type is what was asked for */
     int64_t length;        /* of the body, as its head says; -1: it does not */
+    /* end_watched: a committed reply is JSON, and has no length that shows a cut */
+    bool end_watched;
+    struct json_end json_end; /* of that reply, as far as it was passed on */
     /* what is reported of a committed reply */
     enum outcome_part part;
     enum outcome served_as;           /* outcome of a committed reply: OK unless it broke */

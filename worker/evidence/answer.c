@@ -3,7 +3,7 @@
 #include "worker/evidence/evidence.h"
 #include "worker/json/json_skip.h"
 
-enum { JSON_DEPTH = 1000 };
+#include <limits.h>
 
 /* Whether an answer of one API is one to a request of the other. Only clients of /v1/messages read
  * nothing but their own. */
@@ -16,15 +16,14 @@ bool answer_is_cut(struct str body)
 {
     struct str s = evidence_trim(body);
     return s.n && s.p[0] == '{' &&
-           json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == JSON_NO_END;
+           json_skip_best()->nested(s.p + 1, s.n - 1, UINT_MAX) == JSON_NO_END;
 }
 
 /* Whether the text is one object with nothing behind it, though perhaps not strictly JSON. */
 static bool is_closed(struct str body)
 {
     struct str s = evidence_trim(body);
-    return s.n && s.p[0] == '{' &&
-           json_skip_best()->nested(s.p + 1, s.n - 1, JSON_DEPTH) == s.n - 1;
+    return s.n && s.p[0] == '{' && json_skip_best()->nested(s.p + 1, s.n - 1, UINT_MAX) == s.n - 1;
 }
 
 enum answer answer_of_body(struct str body, enum sse_api wanted, struct sse_usage *u)

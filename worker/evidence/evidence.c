@@ -4,6 +4,7 @@
 #include "worker/evidence/evidence_json.h"
 #include "worker/evidence/evidence_put.h"
 #include "worker/json/json_find.h"
+#include "worker/json/json_raw.h"
 #include "worker/http/inflate.h"
 #include "worker/http/sse.h"
 
@@ -302,7 +303,7 @@ bool evidence_is_error_body(struct str body)
     /* What is torn or followed by rubbish may be an error all the same: its hits count. */
     bool whole = json_find(body, error_members, hit, AT__COUNT);
     (void)whole;
-    if (hit[AT_TYPE].kind == JSON_IS_STRING && str_eq(hit[AT_TYPE].raw, STR("error")))
+    if (hit[AT_TYPE].kind == JSON_IS_STRING && json_raw_is(hit[AT_TYPE].raw, STR("error")))
         return true;
     if (hit[AT_CHOICES].kind == JSON_IS_ARRAY || hit[AT_CONTENT].kind == JSON_IS_ARRAY)
         return false;

@@ -68,9 +68,9 @@ static void take_reason(struct sse *s, const struct json_hit *hit)
         s->end.reason = true;
 }
 
-/* Notes the API of the stream, which its first event tells. */
+/* Notes the API of the stream, which its first event tells. name: the type in its data. */
 static void take_api(struct sse *s, struct str text,
-                     const struct json_hit hit[static SSE_AT__COUNT])
+                     const struct json_hit hit[static SSE_AT__COUNT], struct str name)
 {
     if (s->first != SSE_EV_NONE)
         return;
@@ -78,8 +78,8 @@ static void take_api(struct sse *s, struct str text,
     if (s->api == SSE_API_NONE && text.n >= SSE_DATA_MAX / 2 &&
         str_find(str_make(text.p, FRONT), STR("\"choices\":[")) >= 0)
         s->api = SSE_API_CHAT; /* so long that it was cut, as with an image */
-    if (s->api == SSE_API_NONE && hit[SSE_AT_TYPE].kind == JSON_IS_STRING)
-        s->api = sse_api_of_name(hit[SSE_AT_TYPE].raw);
+    if (s->api == SSE_API_NONE)
+        s->api = sse_api_of_name(name);
     if (s->api == SSE_API_NONE)
         s->api = (enum sse_api)s->named;
 }
@@ -100,10 +100,10 @@ static unsigned kind_of_data(struct sse *s, struct str data)
         return SSE_EV_ERROR;
     sse_members_usage(hit, &s->usage);
     take_reason(s, &hit[SSE_AT_REASON]);
-    take_api(s, text, hit);
-    unsigned kind = SSE_EV_NONE;
-    if (hit[SSE_AT_TYPE].kind == JSON_IS_STRING)
-        kind = sse_kind_of_name(hit[SSE_AT_TYPE].raw);
+    char room[SSE_NAME_ROOM];
+    struct str name = sse_name_in(&hit[SSE_AT_TYPE], room);
+    take_api(s, text, hit, name);
+    unsigned kind = sse_kind_of_name(name);
     if (kind != SSE_EV_NONE)
         return kind;
     if (hit[SSE_AT_CHOICES].kind == JSON_IS_ARRAY)

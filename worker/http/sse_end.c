@@ -3,9 +3,8 @@
 #include "worker/json/json_find.h"
 #include "worker/json/json_skip.h"
 
+#include <limits.h>
 #include <string.h>
-
-enum { ELEMENT_DEPTH = 1000 };
 
 /* Whether some finish_reason in the text is not null. The model's text cannot be mistaken for that
  * member: quotes within strings are escaped. */
@@ -46,14 +45,15 @@ void sse_end_choices(struct sse_end *e, struct str array)
 {
     e->choices = true;
     /* The common event has a piece of the only choice: no need to walk it. */
-    if (str_starts(array, STR("[{\"index\":0,")) && !some_reason(array)) {
+    if (str_starts(array, STR("[{\"index\":0,")) && !some_reason(array) &&
+        str_find(array, STR("\\u00")) < 0) { /* letters of a name may be written so */
         e->seen |= 1;
         return;
     }
     const struct json_skip *skip = json_skip_best();
     const char *p = array.p, *end = array.p + array.n, *open;
     while (p < end && (open = memchr(p, '{', (size_t)(end - p)))) {
-        size_t n = skip->nested(open + 1, (size_t)(end - open - 1), ELEMENT_DEPTH);
+        size_t n = skip->nested(open + 1, (size_t)(end - open - 1), UINT_MAX);
         if (n == JSON_NO_END)
             return;
         p = open + 1 + n;

@@ -1,5 +1,7 @@
 #include "worker/http/sse_kind.h"
 
+#include "worker/json/json_raw.h"
+
 /* ---- names */
 
 unsigned sse_kind_of_name(struct str name)
@@ -39,6 +41,15 @@ enum sse_api sse_api_of_name(struct str name)
     if (str_starts(name, STR("response.")))
         return SSE_API_RESPONSES;
     return str_eq(name, STR("completion")) ? SSE_API_COMPLETE : SSE_API_NONE;
+}
+
+struct str sse_name_in(const struct json_hit *type, char room[static SSE_NAME_ROOM])
+{
+    if (type->kind != JSON_IS_STRING)
+        return STR("");
+    if (!type->escaped || type->raw.n > SSE_NAME_RAW)
+        return type->raw;
+    return json_raw_decode(type->raw, room);
 }
 
 /* ---- members */
@@ -109,7 +120,8 @@ struct sse_json sse_read_json(struct str body, struct sse_usage *u)
         sse_members_usage(hit, u);
     is.error = sse_is_error(&hit[SSE_AT_ERROR]);
     is.api = sse_api_of_members(hit);
-    if (hit[SSE_AT_TYPE].kind == JSON_IS_STRING && str_eq(hit[SSE_AT_TYPE].raw, STR("message")))
+    if (hit[SSE_AT_TYPE].kind == JSON_IS_STRING &&
+        json_raw_is(hit[SSE_AT_TYPE].raw, STR("message")))
         is.api = SSE_API_MESSAGES;
     is.told = hit[SSE_AT_TYPE].kind == JSON_IS_STRING || is.api != SSE_API_NONE;
     return is;

@@ -50,6 +50,14 @@ enum sse_at {
     SSE_AT__COUNT
 };
 
+/* Bytes of a name with escapes that is decoded: none that is known is longer; and of the room for
+ * that, in which a byte that is no UTF-8 takes three. */
+enum { SSE_NAME_RAW = 240, SSE_NAME_ROOM = 3 * SSE_NAME_RAW };
+
+/* The name that the "type" of an event's data is; empty: it is no string. Borrows from it, or from
+ * the room. */
+struct str sse_name_in(const struct json_hit *type, char room[static SSE_NAME_ROOM]);
+
 /* What json_find is to look for. */
 extern const struct json_want sse_members[SSE_AT__COUNT];
 

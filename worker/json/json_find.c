@@ -2,13 +2,14 @@
 
 #include "worker/json/json_skip.h"
 
+#include <limits.h>
 #include <string.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
-enum { DEPTH_MAX = 1000, WANTS_MAX = 16 };
+enum { WANTS_MAX = 16 };
 
 /* State of one walk over an object and the wanted objects in it. */
 struct walk {
@@ -222,8 +223,8 @@ static void skip_number(struct walk *w)
         w->p++;
 }
 
-/* Reads one value as a whole, without its members. depth: levels open around it. */
-HOT bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
+/* Reads one value as a whole, without its members. */
+HOT bool read_value(struct walk *w, struct json_hit *hit)
 {
     *hit = (struct json_hit){.kind = JSON_IS_ABSENT};
     skip_blank(w);
@@ -240,9 +241,7 @@ HOT bool read_value(struct walk *w, unsigned depth, struct json_hit *hit)
         return true;
     case '{':
     case '[': {
-        if (depth >= DEPTH_MAX)
-            return false;
-        size_t len = w->skip->nested(from + 1, (size_t)(w->end - from) - 1, DEPTH_MAX - depth - 1);
+        size_t len = w->skip->nested(from + 1, (size_t)(w->end - from) - 1, UINT_MAX);
         /* Of the text skipped, only the kind of the last bracket is checked. */
         if (len == JSON_NO_END || from[len] != *from + 2)
             return false;
@@ -306,8 +305,7 @@ static bool look_inside(struct walk *w, struct str name, bool escaped)
 
 /* Reads the members of an object: w->p stands behind its '{' and is moved behind its '}'. outer:
  * the object's name, NULL for the outermost. */
-static bool read_members(struct walk *w, unsigned depth, const struct str *outer,
-                         bool outer_escaped)
+static bool read_members(struct walk *w, const struct str *outer, bool outer_escaped)
 {
     int c = next_byte(w);
     if (c == '}')
@@ -322,11 +320,11 @@ static bool read_members(struct walk *w, unsigned depth, const struct str *outer
         skip_blank(w);
         if (wanted && !outer && look_inside(w, name, escaped) && w->p < w->end && *w->p == '{') {
             const char *from = w->p++;
-            if (!read_members(w, depth + 1, &name, escaped))
+            if (!read_members(w, &name, escaped))
                 return false;
             hit = (struct json_hit){.kind = JSON_IS_OBJECT,
                                     .raw = str_make(from, (size_t)(w->p - from))};
-        } else if (!read_value(w, depth, &hit)) {
+        } else if (!read_value(w, &hit)) {
             return false;
         }
         for (size_t i = 0; wanted && i < w->n; i++) {
@@ -356,7 +354,7 @@ static bool find(struct walk w, struct str body)
     w.end = body.p + body.n;
     for (size_t i = 0; i < w.n; i++)
         w.filter |= name_bit(w.want[i].name) | (w.want[i].inner.n ? name_bit(w.want[i].inner) : 0);
-    if (next_byte(&w) != '{' || !read_members(&w, 1, NULL, false))
+    if (next_byte(&w) != '{' || !read_members(&w, NULL, false))
         return false;
     skip_blank(&w);
     return w.p == w.end;
@@ -395,7 +393,7 @@ void json_each(struct str text, json_each_fn *fn, void *ctx)
             (next_byte(&w) != '"' || !read_string(&w, &name, &escaped) || next_byte(&w) != ':'))
             return;
         struct json_hit hit;
-        if (!read_value(&w, 1, &hit) || !fn(ctx, name, escaped, &hit))
+        if (!read_value(&w, &hit) || !fn(ctx, name, escaped, &hit))
             return;
     }
 }

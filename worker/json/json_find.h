@@ -1,6 +1,7 @@
 /* json_find: finds the few members of a large JSON object that QCC needs, and skips the rest at
- * memory speed. Builds no tree, allocates nothing, changes nothing. Not a validator: of skipped
- * text only the brackets are balanced. Pure over buffers. */
+ * memory speed. Builds no tree, allocates nothing, changes nothing, and takes any depth: levels are
+ * counted, not walked into. Not a validator: of skipped text only the brackets are balanced. Pure
+ * over buffers. */
 #ifndef QCC_WORKER_JSON_JSON_FIND_H
 #define QCC_WORKER_JSON_JSON_FIND_H
 
@@ -32,8 +33,8 @@ struct json_hit {
 
 /* Walks the object once. hits[i] belongs to want[i]; of a repeated member the last counts, as for
  * most parsers. A member's own name may be written with escapes ("mod\u0065l") and is still
- * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the end,
- * nested deeper than 1,000); hits found till then stay. At most 16 wants. */
+ * recognized. False: the text is not one JSON object (wrong start, unbalanced, bytes after the
+ * end); hits found till then stay. At most 16 wants. */
 bool json_find(struct str body, const struct json_want *want, struct json_hit *hits,
                size_t n) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 """A 2xx to a message path is an answer only if it is what was asked; anything else is a failure of class unknown."""
 import gzip
 import json
+import re
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from client import Cut, events
 from qcc import until
 from scripted import CALM, PING, WHOLE
-from upstream import EVENTS, KEY, LAST_CHUNK, MESSAGE, START, STOP, STREAM, STREAM_HEAD, chunk, reply
+from upstream import BLOCK, EVENTS, KEY, LAST_CHUNK, MESSAGE, START, STOP, STREAM, STREAM_HEAD, chunk, reply
 
 CHAT = json.dumps({"id": "c", "object": "chat.completion", "choices": [{"index": 0, "message": {"content": "hi"}}]}).encode()
 CHAT_STREAM = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
@@ -191,6 +192,64 @@ def test_long_answer(qcc, raw, client):
     up = raw(reply(body))
     q = qcc({**CALM, "endpoints": [up.endpoint()]})
     assert client(q).ask().body == body
+
+
+def deep(levels):
+    """A message with a value so deep; and the same as a stream."""
+    value = b"[" * levels + b'{"a":' * levels + b"{}" + b"}" * levels + b"]" * levels
+    block = BLOCK.replace(b'"text": ""', b'"text": "", "x": ' + value)
+    return MESSAGE[:-1] + b', "x": ' + value + b"}", WHOLE.replace(BLOCK, block)
+
+
+def escaped(text):
+    """The same JSON, with letters of its names and values written as escapes."""
+    for name in (b"type", b"message", b"message_start", b"content_block_start", b"message_stop", b"choices", b"usage", b"input_tokens", b"finish_reason"):
+        text = text.replace(b'"' + name + b'"', b'"\\u%04x' % name[0] + name[1:] + b'"')
+    return text
+
+
+def unnamed(stream):
+    """Its events without names: their data tells what they are."""
+    return re.sub(b"event: .*\n", b"", stream)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("levels", [600, 5000, 50000])
+def test_deep_json_is_json(qcc, raw, client, stream, levels):
+    body = deep(levels)[stream]
+    up = raw(sse(body) if stream else reply(body))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    assert client(q).ask(stream=stream).body == body
+    up.play = sse(unnamed(body)) if stream else reply(body + b"]")
+    r = client(q).ask(stream=stream)
+    assert r.body == unnamed(body) if stream else r.status == 502
+    assert judged(q, "raw") == (["ok", "ok"] if stream else ["unknown"] * 2 + ["ok"])
+
+
+@pytest.mark.parametrize("path,body", [("/v1/messages", MESSAGE), ("/v1/messages", unnamed(WHOLE)), ("/v1/chat/completions", CHAT),
+                                       ("/v1/chat/completions", CHAT_STREAM.replace(DONE, b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'))],
+                         ids=["message", "stream", "chat", "chat stream"])
+def test_escapes_in_names_and_values(qcc, raw, client, path, body):
+    """JSON says the same with them, so it is the same answer."""
+    stream = body[:1] != b"{"
+    body = escaped(body)
+    up = raw(sse(body) if stream else reply(body))
+    q = qcc({**CALM, "endpoints": [up.endpoint()]})
+    got = client(q).ask(path=path, stream=stream).body
+    assert got == body + (DONE if b"finish_r" in body.replace(b"\\u0066", b"f") and stream else b"")
+    row = until(lambda: q.ctl_json("requests")["requests"], "the row")[0]
+    assert [a["class"] for a in row["attempts"]] == ["ok"]
+    if path == "/v1/messages":
+        assert row["tokens"]["input"] == 3
+
+
+def test_errors_with_escapes(qcc, raw, client):
+    bad = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    text = escaped(json.dumps(bad).encode()).replace(b'"error"', b'"\\u0065rror"')
+    for stream in (False, True):
+        q, _, _ = two(qcc, raw, sse(b"data: " + text + b"\n\n") if stream else reply(text), {"retry": {"max_attempts_per_endpoint": 1}})
+        assert client(q).ask(stream=stream).header("x-qcc-endpoint") == "good"
+        assert judged(q) == ["transient"]
 
 
 LONG = json.dumps({"type": "message", "content": [{"type": "text", "text": 'with \\ and " and }' * 100000}], "x": [{}]}).encode()

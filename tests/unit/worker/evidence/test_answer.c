@@ -32,6 +32,11 @@ static void test_bodies(void **state)
         {RESPONSE, SSE_API_RESPONSES, ANSWER_GOOD},
         {COMPLETION, SSE_API_COMPLETE, ANSWER_GOOD},
         {"{\"completion\":\"\",\"stop_reason\":\"max_tokens\"}", SSE_API_COMPLETE, ANSWER_GOOD},
+        {"{\"ty\\u0070e\":\"mess\\u0061ge\"}", SSE_API_MESSAGES, ANSWER_GOOD},
+        {"{\"choice\\u0073\":[]}", SSE_API_CHAT, ANSWER_GOOD},
+        {"{\"type\":\"mess\\u0061\"}", SSE_API_MESSAGES, ANSWER_OTHER},
+        {"{\"type\":\"\\u0065rror\"}", SSE_API_MESSAGES, ANSWER_ERROR},
+        {"{\"typ\\u0065\":\"error\",\"message\":\"x\"}", SSE_API_MESSAGES, ANSWER_ERROR},
         {"{\"type\":\"message\",\"content\":[],}", SSE_API_MESSAGES,
          ANSWER_GOOD}, /* not strictly */
         {"{\"type\":\"message\",}{}", SSE_API_MESSAGES, ANSWER_OTHER},
@@ -135,6 +140,7 @@ static void test_streams(void **state)
     } rows[] = {
         {"event: message_start\ndata: {\"type\":\"message_start\"}\n\n", SSE_API_MESSAGES, true},
         {"data: {\"type\":\"message_start\"}\n\n", SSE_API_MESSAGES, true},
+        {"data: {\"t\\u0079pe\":\"message_st\\u0061rt\"}\n\n", SSE_API_MESSAGES, true},
         {": hi\n\nevent: ping\ndata: {}\n\ndata: {\"type\":\"message_start\"}\n\n",
          SSE_API_MESSAGES, true},
         {"event: keepalive\ndata: {}\n\nevent: content_block_start\ndata: {}\n\n", SSE_API_MESSAGES,

@@ -64,7 +64,7 @@ static void repeat(FILE *f, const char *s, size_t n)
         fputs(s, f);
 }
 
-/* JSON as deep as json_find goes is read, deeper is a fault, wherever it is. */
+/* JSON as deep as json_valid goes is read, deeper is a fault, wherever it is. */
 static void test_depth(void **state)
 {
     static const struct {

@@ -109,7 +109,7 @@ static void after_refusal(const struct retry_conf *c, const struct retry_in *in,
 static bool once_more_here(const struct retry_conf *c, const struct retry_in *in)
 {
     const struct sel_others *o = &in->others;
-    if (in->v->cls != OUTCOME_TRANSIENT || in->trial ||
+    if (in->v->cls != OUTCOME_TRANSIENT || in->trial || in->stalled ||
         retry_uses_up(c, in->v, in->net, in->attempts_here))
         return false;
     if (net_fault_unsent(in->net) && o->untried + o->again > 0)
@@ -167,8 +167,9 @@ void retry_next(const struct retry_conf *c, const struct retry_in *in, struct re
 bool retry_uses_up(const struct retry_conf *c, const struct verdict *v, enum net_fault net,
                    uint32_t attempts_here)
 {
-    if (attempts_here >= c->max_attempts_per_endpoint || net == NET_FIRST_BYTE_TIMEOUT ||
-        net == NET_SILENT)
+    /* a silence that was waited for once is not waited for again */
+    bool silence = net == NET_FIRST_BYTE_TIMEOUT || net == NET_IDLE_TIMEOUT || net == NET_SILENT;
+    if (attempts_here >= c->max_attempts_per_endpoint || silence)
         return true;
     switch (v->cls) {
     case OUTCOME_OK:

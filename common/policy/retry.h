@@ -44,6 +44,7 @@ struct retry_in {
     enum net_fault net; /* NET_NONE: there was an HTTP reply */
     bool reused;        /* the connection came from the pool */
     bool got_bytes;     /* some byte of a reply came */
+    bool stalled;       /* the end of an error reply was waited for in vain */
     bool got_head;      /* the head of a reply came, or what begins like one */
     bool trial;         /* the attempt was the trial of a circuit_open endpoint: never repeated
                            there (the caller sets used_up) */

@@ -241,10 +241,10 @@ static struct attempt_next follow(struct req *r, const struct retry_out *out, st
 
 /* Records in *t what the failure means for this request's next choices, before ENDPOINT does. */
 static void learn(const struct req *r, struct tried *t, const struct retry_conf *rc,
-                  const struct verdict *v, enum net_fault net)
+                  const struct verdict *v, const struct attempt_fault *f)
 {
-    t->used_up = r->trial.seq || retry_uses_up(rc, v, net, t->attempts);
-    t->refused = v->cls == OUTCOME_PERMANENT && net == NET_NONE;
+    t->used_up = r->trial.seq || f->stalled || retry_uses_up(rc, v, f->net, t->attempts);
+    t->refused = v->cls == OUTCOME_PERMANENT && f->net == NET_NONE;
     if (v->cls != OUTCOME_RATE_LIMIT)
         return;
     int64_t now = clock_boot_ms(), most = r->conf->rate_limit.max_cooldown;
@@ -355,6 +355,7 @@ static struct retry_out message_next(struct req *r, const struct attempt_fault *
         .net = f->net,
         .reused = r->attempt.exchange.reused,
         .got_bytes = r->attempt.exchange.got_bytes,
+        .stalled = f->stalled,
         .got_head = r->state != REQ_TRY || r->attempt.exchange.replied,
         .trial = r->trial.seq != 0,
         .repeatable = r->in.repeatable,
@@ -398,7 +399,7 @@ static struct retry_out message_failed(struct req *r, const struct attempt_fault
     struct tried *t = candidates_tried(r, r->attempt.ep->live);
     struct retry_conf rc = req_retry_conf(r);
     if (t && !(f->net != NET_NONE && f->stale))
-        learn(r, t, &rc, &v, f->net);
+        learn(r, t, &rc, &v, f);
     struct retry_out out = message_next(r, f, &v, t, &marked);
     r->attempt.unsent += out.unsent;
     if (out.uncounted) {

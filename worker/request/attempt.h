@@ -18,6 +18,7 @@ struct attempt_fault {
     enum evidence_kind kind; /* of `body` */
     struct str body;         /* as much of it as there is; borrowed */
     bool whole;              /* the reply was received to its end: the client may get it */
+    bool stalled;            /* an error whose end was waited for in vain: it is not asked again */
     bool no_answer;          /* a 2xx that is not what was asked for, and no error either */
     bool stale;              /* the failure is of a pooled connection: closed, broken or spoilt */
 };

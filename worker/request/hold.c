@@ -422,8 +422,11 @@ enum hold_result hold_take(struct req *r, const struct exchange_event *ev, struc
 enum hold_result hold_over(struct req *r, bool pings, struct hold_out *out)
 {
     static const struct exchange_event nothing = {0};
-    if (r->reply.kind == REPLY_ERROR)
-        return fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
+    if (r->reply.kind == REPLY_ERROR) {
+        fail(out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
+        out->fault.stalled = true;
+        return HOLD_FAILED;
+    }
     /* Only pings so far, which commit nothing: the client gets pings of QCC's own. */
     if (r->reply.sse.first == SSE_EV_NONE)
         return pings ? HOLD_PING : HOLD_MORE;
@@ -441,6 +444,7 @@ struct attempt_fault hold_broke(struct req *r, enum net_fault why)
         (void)fail(&out, NET_NONE, EVIDENCE_HTTP, buf_view(&r->reply.held), false);
     else
         (void)fail(&out, why, EVIDENCE_HTTP, STR(""), false);
+    out.fault.stalled = why == NET_IDLE_TIMEOUT;
     return out.fault;
 }
 

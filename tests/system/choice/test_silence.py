@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from client import ask
+from client import ask, request
 from qcc import until
 from scripted import CALM, PING, WHOLE
 from upstream import BLOCK, START, STREAM, STREAM_HEAD, chunk, delta, error, reply
@@ -199,3 +199,46 @@ def test_a_slow_start_is_no_silence(qcc, raw, client):
     q, a, b = make(qcc, raw, slow)
     r = client(q).ask(stream=True)
     assert r.body == WHOLE and r.header("x-qcc-endpoint") == "silent"
+
+
+# ---- replies that are no streams
+
+JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+STALLS = {
+    "the head": JSON_HEAD + b"content-length: 100\r\n\r\n",
+    "half of it": reply()[:-9],
+    "half a chunk": JSON_HEAD + b"transfer-encoding: chunked\r\n\r\n20\r\n{",
+    "no length": JSON_HEAD + b"connection: close\r\n\r\n{",
+    "in a coding": JSON_HEAD + b"content-encoding: br\r\ncontent-length: 100\r\n\r\n{",
+    "the head of an error": b"HTTP/1.1 503 Busy\r\ncontent-length: 100\r\n\r\n",
+    "half an error": SILENT["half an error"],
+}
+FOUR = {"upstream": {"idle_timeout": "200ms"}, "retry": {"transient_delay": "1ms", "max_attempts": 4, "max_attempts_per_endpoint": 4}}
+
+
+@pytest.mark.parametrize("what", STALLS)
+def test_asked_once_for_one_silence(qcc, raw, client, what):
+    """A reply that stalls is waited for once at an endpoint, and the next one is asked."""
+    q, a, b = make(qcc, raw, silent(STALLS[what]), FOUR, second=reply())
+    r = client(q).ask()
+    assert r.header("x-qcc-endpoint") == "good" and r.header("x-qcc-attempts") == "2" and len(a.requests) == 1
+    q.ctl("disable", "good")
+    assert client(q).ask().status in (502, 504)
+    assert len(a.requests) == 2
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/messages/count_tokens"])
+def test_asked_once_on_a_side_path(qcc, raw, client, path):
+    q, a, b = make(qcc, raw, silent(STALLS["half of it"]), FOUR, second=reply(b'{"input_tokens":5}'))
+    c = client(q)
+    c.send(request("GET", path) if path == "/v1/files" else ask(path=path))
+    r = c.reply()
+    assert r.body == b'{"input_tokens":5}' and len(a.requests) == 1
+
+
+def test_one_that_does_not_read_is_asked_once(qcc, raw, client):
+    a, b = raw(lambda peer, _: until(lambda: peer.sock.fileno() == -1), early=True), raw(reply())
+    q = qcc({**FAST, **FOUR, "endpoints": [a.endpoint("silent", priority=1), b.endpoint("good", priority=2)]})
+    assert client(q).ask(pad="x" * 12_000_000).header("x-qcc-endpoint") == "good"
+    assert len(a.peers) == 1
+    a.close()

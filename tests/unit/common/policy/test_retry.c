@@ -77,6 +77,7 @@ static void do_fail(struct world *w, const struct case_line *l, char out[static 
         .net = net_of(l),
         .reused = case_flag(l, "reused"),
         .got_bytes = case_flag(l, "bytes"),
+        .stalled = case_flag(l, "stalled"),
         .got_head = case_flag(l, "head"),
         .trial = case_flag(l, "trial"),
         .committed = case_flag(l, "committed"),
@@ -220,6 +221,7 @@ static void what_uses_an_endpoint_up(void **state)
         assert_true(retry_uses_up(&c, &v, NET_NONE, 2));
         assert_true(retry_uses_up(&c, &v, NET_FIRST_BYTE_TIMEOUT, 1));
         assert_true(retry_uses_up(&c, &v, NET_SILENT, 1));
+        assert_true(retry_uses_up(&c, &v, NET_IDLE_TIMEOUT, 1));
     }
 }
 

@@ -136,6 +136,7 @@ static enum sse_kind judge(struct sse *s, struct str data)
         read_named(s, data);
     if (kind == SSE_EV_ERROR && !s->error) {
         s->error = true;
+        s->failed = !s->stopped;
         if (!buf_str(&s->error_data, data))
             buf_free(&s->error_data);
     }

@@ -24,6 +24,7 @@ struct sse {
     bool content;          /* a CONTENT, DELTA or STOP was received */
     bool stopped;          /* the STOP was received: the stream is complete */
     bool error;            /* an ERROR was received */
+    bool failed;           /* it was, and no STOP before it: the stream is no success */
     struct buf error_data; /* data of the first ERROR */
     uint64_t events;       /* complete events so far */
     uint64_t meant;        /* those of them that are no PING */

@@ -278,7 +278,7 @@ static enum hold_result has_content(struct req *r, const struct exchange_event *
     struct exchange_event piece = *ev;
     stream_scan(r, ev->data + looked, ev->n - looked);
     enum net_fault cut = cut_with_content(r, &piece.end);
-    if (cut != NET_NONE || (r->reply.sse.error && !r->reply.sse.stopped))
+    if (cut != NET_NONE || r->reply.sse.failed)
         return stream_failed(r, cut == NET_NONE ? NET_PARTIAL : cut, hold(r, ev), out);
     return commit(&piece, out);
 }

@@ -148,8 +148,7 @@ static bool can_insert(const struct req *r)
 /* What a complete stream is. */
 static enum relay_piece last_of(const struct req *r)
 {
-    return r->reply.sse.error && !r->reply.sse.stopped && !req_reply_encoded(r) ? RELAY_ERROR
-                                                                                : RELAY_LAST;
+    return r->reply.sse.failed && !req_reply_encoded(r) ? RELAY_ERROR : RELAY_LAST;
 }
 
 enum relay_piece relay_broken(struct req *r, enum net_fault why)

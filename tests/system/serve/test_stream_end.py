@@ -333,3 +333,38 @@ def test_an_end_that_is_not_there_yet_is_no_cut(one, client):
     body = c.chunk()
     had.append(1)
     assert body == PART and names(body + b"".join(iter(c.chunk, b"")))[-1] == "error"
+
+
+FAULT = b'data: {"error":{"message":"overloaded","type":"overloaded_error"}}\n\n'
+
+
+@pytest.mark.parametrize("path,front,stop", [("/v1/messages", PART, STOP), ("/v1/messages", PART, DONE), (CHAT, piece("a"), DONE)],
+                         ids=["message_stop", "done", "chat"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_error_before_the_last_word(qcc, raw, client, path, front, stop, apart):
+    """The last word that some send behind an error does not make a whole stream of it."""
+    begun = []
+
+    def play(peer, _):
+        peer.send(STREAM_HEAD + chunk(front))
+        until(lambda: begun, "the client to have begun")
+        for part in [FAULT, stop] if apart else [FAULT + stop]:
+            peer.send(chunk(part))
+        peer.send(LAST_CHUNK)
+
+    q = before_good(qcc, raw(play), raw(STREAM))
+    c = client(q)
+    c.send(ask(stream=True, path=path))
+    c.head()
+    body = c.chunk()
+    begun.append(1)
+    assert body + b"".join(iter(c.chunk, b"")) == front + FAULT + stop
+    assert classes(q) == ["transient"]
+    q.wait_log("end=\"?error event from the endpoint")
+
+
+def test_an_error_behind_the_last_word(one, client):
+    """Nothing is lost with it."""
+    q, up = one(plays(TOLD + STOP, FAULT))
+    assert client(q).ask(stream=True).body == TOLD + STOP + FAULT
+    served(q)

@@ -293,6 +293,12 @@ static const struct json_want error_members[AT__COUNT] = {
     [AT_DATA] = {STR_LIT("data"), {0}},
 };
 
+static bool has_elements(const struct json_hit *array)
+{
+    return array->kind == JSON_IS_ARRAY &&
+           str_trim(str_make(array->raw.p + 1, array->raw.n - 2)).n > 0;
+}
+
 bool evidence_is_error_body(struct str body)
 {
     struct json_hit hit[AT__COUNT];
@@ -305,7 +311,9 @@ bool evidence_is_error_body(struct str body)
     (void)whole;
     if (hit[AT_TYPE].kind == JSON_IS_STRING && json_raw_is(hit[AT_TYPE].raw, STR("error")))
         return true;
-    if (hit[AT_CHOICES].kind == JSON_IS_ARRAY || hit[AT_CONTENT].kind == JSON_IS_ARRAY)
+    bool shaped = hit[AT_CHOICES].kind == JSON_IS_ARRAY || hit[AT_CONTENT].kind == JSON_IS_ARRAY;
+    bool filled = has_elements(&hit[AT_CHOICES]) || has_elements(&hit[AT_CONTENT]);
+    if (shaped && (filled || !sse_is_error(&hit[AT_ERROR])))
         return false;
     if (hit[AT_ERROR].kind == JSON_IS_OBJECT || hit[AT_ERROR].kind == JSON_IS_ARRAY ||
         hit[AT_ERROR].kind == JSON_IS_TRUE ||

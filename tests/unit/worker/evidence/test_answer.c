@@ -86,6 +86,12 @@ static void test_bodies(void **state)
         {"{\"error\":{\"message\":\"quota\"}}", SSE_API_CHAT, ANSWER_ERROR},
         {"{\"error\":\"no channel\",\"type\":\"message\"}", SSE_API_MESSAGES, ANSWER_ERROR},
         {"{\"base_resp\":{\"status_code\":1004}}", SSE_API_CHAT, ANSWER_ERROR},
+        {"{\"choices\":[],\"error\":{\"message\":\"quota\"}}", SSE_API_CHAT, ANSWER_ERROR},
+        {"{\"type\":\"message\",\"content\":[ ],\"error\":{\"type\":\"x\"}}", SSE_API_MESSAGES,
+         ANSWER_ERROR},
+        /* content all the same */
+        {"{\"choices\":[],\"usage\":{},\"error\":null}", SSE_API_CHAT, ANSWER_GOOD},
+        {"{\"choices\":[{\"index\":0}],\"error\":{\"code\":1}}", SSE_API_CHAT, ANSWER_GOOD},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct sse_usage u;

@@ -12,15 +12,13 @@
 #include "worker/request/side.h"
 #include "worker/request/state/owner.h"
 #include "worker/request/state/req.h"
+#include "worker/request/state/stream.h"
 
 #include <stdio.h>
 
 /* HOLD_AGAIN_MS: how often is looked whether another endpoint could still serve, while a stream is
  * held back for its content. SILENCE_AGAIN_MS: whether one can again. */
 enum { HOLD_AGAIN_MS = 500, SILENCE_AGAIN_MS = 1000 };
-
-/* Seconds for which pings of an endpoint hold off upstream.idle_timeout. */
-enum { PINGS_S = 300 };
 
 static void on_deadline(struct deadline *t);
 static void on_silence(struct deadline *t);
@@ -289,21 +287,6 @@ static void broken(struct req *r, enum net_fault why, bool stale)
     failed(r, &f);
 }
 
-/* Whether the stream has carried nothing but pings and comments for so long that they do not hold
- * off upstream.idle_timeout any more. */
-static bool pings_alone(struct req *r)
-{
-    struct req_reply *p = &r->reply;
-    double now = ev_now(r->env->loop), idle = (double)r->attempt.exchange.conf.idle_ms / 1000;
-    if (p->kind != REPLY_STREAM || req_reply_encoded(r) || req_is_side(r) || r->attempt.translated)
-        return false;
-    if (p->meant != p->sse.meant || !sse_at_boundary(&p->sse)) {
-        p->meant = p->sse.meant;
-        p->meant_at = now;
-    }
-    return now - p->meant_at > (idle > PINGS_S ? idle : PINGS_S);
-}
-
 /* Takes a piece of the reply as it is read. Returns whether the exchange goes on. */
 static bool take_piece(struct req *r, const struct exchange_event *ev)
 {
@@ -326,7 +309,7 @@ static bool take(struct req *r, const struct exchange_event *ev)
 {
     if (!take_piece(r, ev))
         return false;
-    if (!pings_alone(r))
+    if (!stream_pings_alone(r))
         return true;
     broken(r, NET_IDLE_TIMEOUT, false);
     return false;

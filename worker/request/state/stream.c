@@ -2,6 +2,9 @@
 
 #include "worker/request/state/req.h"
 
+/* Seconds for which pings of an endpoint hold off upstream.idle_timeout. */
+enum { PINGS_S = 300 };
+
 /* sse_feed stops at events that decide before the commit point; here they do not. */
 void stream_scan(struct req *r, const char *p, size_t n)
 {
@@ -20,4 +23,17 @@ bool stream_close(struct req *r)
         return false;
     r->reply.tail = tail[0] ? arena_strndup(&r->mem, tail, strlen(tail)) : NULL;
     return !tail[0] || r->reply.tail;
+}
+
+bool stream_pings_alone(struct req *r)
+{
+    struct req_reply *p = &r->reply;
+    double now = ev_now(r->env->loop), idle = (double)r->attempt.exchange.conf.idle_ms / 1000;
+    if (p->kind != REPLY_STREAM || req_reply_encoded(r) || req_is_side(r) || r->attempt.translated)
+        return false;
+    if (p->meant != p->sse.meant || !sse_at_boundary(&p->sse)) {
+        p->meant = p->sse.meant;
+        p->meant_at = now;
+    }
+    return now - p->meant_at > (idle > PINGS_S ? idle : PINGS_S);
 }

@@ -13,4 +13,8 @@ void stream_scan(struct req *r, const char *p, size_t n);
  * complete; text that it lacks is left in r->tail, which is written with the end of the reply. */
 bool stream_close(struct req *r) MUST_CHECK;
 
+/* Whether the stream has carried nothing but pings and comments for so long that they do not hold
+ * off upstream.idle_timeout any more. */
+bool stream_pings_alone(struct req *r);
+
 #endif

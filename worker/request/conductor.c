@@ -287,6 +287,17 @@ static void broken(struct req *r, enum net_fault why, bool stale)
     failed(r, &f);
 }
 
+/* Whether the reply that has broken is one of an endpoint whose protocol is translated, which may
+ * be complete all the same: then that is done with it. */
+static bool broken_translated(struct req *r, enum net_fault why)
+{
+    struct interpret_out out;
+    if (!interpret_wanted(r) || !r->attempt.interpreter->reply)
+        return false;
+    interpreted(r, interpret_broken(r, why, &out), &out);
+    return true;
+}
+
 /* Takes a piece of the reply as it is read. Returns whether the exchange goes on. */
 static bool take_piece(struct req *r, const struct exchange_event *ev)
 {
@@ -315,6 +326,21 @@ static bool take(struct req *r, const struct exchange_event *ev)
     return false;
 }
 
+/* The reply cannot be inflated any further; *piece is what came of it. That is withheld from no
+ * client who has the front of it, and the status of an error tells what it is. */
+static void spoilt(struct req *r, struct exchange_event *piece, enum decode_result how)
+{
+    bool error = piece->head && piece->head->status >= 400;
+    bool more = r->state == REQ_RELAY && piece->n;
+    if ((error || more) && !take(r, piece))
+        return;
+    enum net_fault why = how == DECODE_NO_ROOM ? NET_LOCAL
+                         : how == DECODE_CUT   ? NET_PARTIAL
+                                               : NET_GARBAGE;
+    if (!broken_translated(r, why))
+        broken(r, why, false);
+}
+
 /* Takes what is left of the event that r->reply.decode has. head: of the first event, else NULL. */
 static bool take_decoded(struct req *r, const struct http_head *head)
 {
@@ -322,11 +348,9 @@ static bool take_decoded(struct req *r, const struct http_head *head)
     struct exchange_event piece;
     for (;;) {
         enum decode_result res = decode_next(d, &piece);
-        if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM) {
+        if (res == DECODE_CUT || res == DECODE_DAMAGED || res == DECODE_NO_ROOM) {
             piece.head = head;
-            if (head && head->status >= 400 && !take(r, &piece)) /* the status of an error tells */
-                return false;
-            broken(r, res == DECODE_DAMAGED ? NET_GARBAGE : NET_LOCAL, false);
+            spoilt(r, &piece, res);
             return false;
         }
         if (res == DECODE_NEED_MORE && !head)
@@ -368,13 +392,9 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
 static void conductor_on_failed(struct exchange *x, enum net_fault why)
 {
     struct req *r = CONTAINER_OF(x, struct req, attempt.exchange);
-    struct interpret_out out;
-    if (interpret_wanted(r) && r->attempt.interpreter->reply) {
-        interpreted(r, interpret_broken(r, why, &out), &out);
-        return;
-    }
-    bool spoilt = exchange_was_spoilt(x, why) && r->in.repeatable;
-    broken(r, why, r->state == REQ_TRY && (spoilt || exchange_was_stale(x, why)));
+    bool other = exchange_was_spoilt(x, why) && r->in.repeatable;
+    if (!broken_translated(r, why))
+        broken(r, why, r->state == REQ_TRY && (other || exchange_was_stale(x, why)));
 }
 
 static const struct exchange_ops exchange_ops = {conductor_on_event, conductor_on_failed};

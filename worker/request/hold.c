@@ -130,8 +130,9 @@ static bool is_good(struct req *r, struct str body, struct hold_out *out)
 static bool is_cut(struct req *r, const struct exchange_event *ev)
 {
     bool proper;
-    return !ev->end && !req_is_side(r) && !r->attempt.translated &&
-           exchange_look(&r->attempt.exchange, &proper) != NET_NONE && !proper;
+    if (ev->end || req_is_side(r) || r->attempt.translated)
+        return false;
+    return ev->cut || (exchange_look(&r->attempt.exchange, &proper) != NET_NONE && !proper);
 }
 
 /* A reply that is too long to be held as a whole is judged by its first bytes. */
@@ -253,15 +254,15 @@ static enum hold_result stream_failed(struct req *r, enum net_fault net, bool wh
 }
 
 /* Whether the stream that is to be committed is cut: why, or NET_NONE. Its end may have come with
- * the piece, in whatever framing; *end: that ends it, and it is complete. */
-static enum net_fault cut_with_content(struct req *r, bool *end)
+ * the piece, in whatever framing or coding (cut); *end: that ends it, and it is complete. */
+static enum net_fault cut_with_content(struct req *r, bool cut, bool *end)
 {
     if (*end)
         return stream_close(r) ? NET_NONE : NET_PARTIAL;
     if (r->reply.sse.stopped || r->attempt.translated)
         return NET_NONE;
-    bool proper;
-    enum net_fault why = exchange_look(&r->attempt.exchange, &proper);
+    bool proper = false;
+    enum net_fault why = cut ? NET_PARTIAL : exchange_look(&r->attempt.exchange, &proper);
     /* one that told all may lack its last chunk */
     proper |= why == NET_PARTIAL && r->reply.length < 0 && sse_end_told(&r->reply.sse.end);
     if (!proper || !stream_close(r))
@@ -277,7 +278,7 @@ static enum hold_result has_content(struct req *r, const struct exchange_event *
 {
     struct exchange_event piece = *ev;
     stream_scan(r, ev->data + looked, ev->n - looked);
-    enum net_fault cut = cut_with_content(r, &piece.end);
+    enum net_fault cut = cut_with_content(r, piece.cut, &piece.end);
     if (cut != NET_NONE || r->reply.sse.failed)
         return stream_failed(r, cut == NET_NONE ? NET_PARTIAL : cut, hold(r, ev), out);
     return commit(&piece, out);

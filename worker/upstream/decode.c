@@ -63,8 +63,10 @@ enum decode_result decode_next(struct decode *d, struct exchange_event *out)
     case INFLATE_FULL:
         return DECODE_PIECE_OUT;
     case INFLATE_MORE:
-        if (d->last && !inflate_whole(&d->inflate) && !inflate_untouched(&d->inflate))
-            return DECODE_DAMAGED;
+        if (d->last && !inflate_whole(&d->inflate) && !inflate_untouched(&d->inflate)) {
+            out->cut = made > 0;
+            return made ? DECODE_PIECE_OUT : DECODE_CUT;
+        }
         out->end = d->last;
         return made || d->last ? DECODE_PIECE_OUT : DECODE_NEED_MORE;
     case INFLATE_MEMORY:

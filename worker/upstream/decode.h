@@ -27,7 +27,8 @@ struct decode {
 enum decode_result {
     DECODE_PIECE_OUT, /* *out is a piece of the reply */
     DECODE_NEED_MORE, /* the event is used up */
-    DECODE_DAMAGED,   /* not what content-encoding says, or cut */
+    DECODE_CUT,       /* the reply has ended, and its coding has not */
+    DECODE_DAMAGED,   /* not what content-encoding says; *out is what came of it until there */
     DECODE_NO_ROOM
 };
 

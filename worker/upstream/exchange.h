@@ -34,6 +34,7 @@ struct exchange_event {
     char *data;                   /* payload, decoded; n may be 0 */
     size_t n;
     bool end; /* the reply is complete, the exchange has ended */
+    bool cut; /* the reply is cut behind it (decode.h), which is still to be reported */
 };
 
 struct exchange;

@@ -314,7 +314,7 @@ static bool take_decoded(struct verify *v, const struct exchange_event *ev)
     struct exchange_event piece;
     for (bool taken = decode_take(d, ev); taken; head = NULL) {
         res = decode_next(d, &piece);
-        if (res == DECODE_DAMAGED || res == DECODE_NO_ROOM)
+        if (res == DECODE_CUT || res == DECODE_DAMAGED || res == DECODE_NO_ROOM)
             break;
         piece.head = head;
         if ((res == DECODE_PIECE_OUT || head) && !take(v, &piece))
@@ -322,8 +322,9 @@ static bool take_decoded(struct verify *v, const struct exchange_event *ev)
         if (res == DECODE_NEED_MORE)
             return true;
     }
-    if (res == DECODE_DAMAGED)
-        end_by_net(v, NET_GARBAGE, "the reply is not what content-encoding says");
+    if (res != DECODE_NO_ROOM)
+        end_by_net(v, res == DECODE_CUT ? NET_PARTIAL : NET_GARBAGE,
+                   "the reply is not what content-encoding says");
     else
         end_by_net(v, NET_LOCAL, "out of memory");
     return false;

@@ -5,10 +5,10 @@ import zlib
 
 import pytest
 
-from client import request
+from client import ask, request
 from scripted import CALM, WHOLE
 from qcc import until
-from upstream import KEY, MESSAGE, STREAM, chunk, error, reply
+from upstream import EVENTS, KEY, MESSAGE, STREAM, chunk, error, reply
 
 BODY = json.dumps({"model": "claude-x", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}).encode()
 
@@ -312,6 +312,95 @@ def test_coded_twice(qcc, raw, client, lines):
     q = qcc({**CALM, "endpoints": [up.endpoint()], "retry": {"max_attempts": 1}})
     r = client(q).ask(headers=ACCEPTS)
     assert r.status == 200 and r.body == wire and len(r.all("content-encoding")) == len(lines)
+
+
+def flushed(*events):
+    """Each event as a piece that can be inflated as far as it goes; the end is the last one."""
+    z = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return [z.compress(e) + z.flush(zlib.Z_SYNC_FLUSH) for e in events] + [z.flush()]
+
+
+GZIP_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n"
+
+
+def plays(pieces, framing, begun=None):
+    """The pieces as a stream in gzip that ends properly but for its coding. begun: the last one waits for that."""
+
+    def play(peer, _):
+        wire = [chunk(p) for p in pieces if p] + [b"0\r\n\r\n"] if framing == "chunked" else pieces
+        line = {"chunked": b"transfer-encoding: chunked", "counted": b"content-length: %d" % len(b"".join(pieces)), "close": b"connection: close"}[framing]
+        head = GZIP_STREAM + line + b"\r\n\r\n"
+        if begun is not None:
+            peer.send(head + b"".join(wire[:3]))
+            until(lambda: begun, "the client to have begun")
+            head, wire = b"", wire[3:]
+        peer.send(head + b"".join(wire))
+        if framing == "close":
+            peer.close()
+
+    return play
+
+
+@pytest.mark.parametrize("framing", ["chunked", "counted", "close"])
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("how", ["no trailer", "half a trailer", "wrong sum", "behind"])
+def test_a_stream_that_is_whole_but_for_its_coding(qcc, raw, client, framing, apart, how):
+    """All its events came: where the client has begun to get them nothing is lost, and nobody is charged."""
+    *events, end = flushed(*EVENTS)
+    end = {"no trailer": b"", "half a trailer": end[:-3], "wrong sum": end[:-8] + b"12345678", "behind": end + b"more"}[how]
+    begun = []
+    q = two(qcc, raw(plays([*events, end], framing, begun if apart else None)), raw(STREAM))
+    c = client(q)
+    c.send(ask(stream=True))
+    r = c.head()
+    body = c.chunk()
+    begun.append(1)
+    assert body + b"".join(iter(c.chunk, b"")) == WHOLE
+    good = not apart and how in ("wrong sum", "behind")  # damaged, not cut: another is asked while that can be
+    assert r.header("x-qcc-endpoint") == ("good" if good else "bad") and classes(q) == (["unknown", "ok"] if good else ["ok"])
+
+
+@pytest.mark.parametrize("framing", ["chunked", "counted", "close"])
+@pytest.mark.parametrize("how", ["flush", "middle"])
+def test_a_stream_that_is_cut_in_its_coding(qcc, raw, client, framing, how):
+    """As any that is cut: before its content is given on it is repaired, then the client gets what came and the error."""
+    pieces = flushed(*EVENTS)[:4]
+    if how == "middle":
+        pieces[3] = pieces[3][:-8]
+    bad = raw(plays(pieces, framing))
+    q = two(qcc, bad, raw(STREAM))
+    if framing != "close":  # whose end may come later
+        r = client(q).ask(stream=True)
+        assert r.header("x-qcc-endpoint") == "good" and r.body == WHOLE
+        assert classes(q) == ["transient", "ok"]
+    begun = []
+    bad.play = plays(pieces, framing, begun)
+    c = client(q)
+    c.send(ask(stream=True))
+    c.head()
+    body = c.chunk()
+    begun.append(1)
+    body += b"".join(iter(c.chunk, b""))
+    assert body.startswith(b"".join(EVENTS[:3 if how == "middle" else 4])) and b"event: error" in body and b"cut off" in body
+    assert classes(q) == ["transient"]
+
+
+def test_a_translated_stream_that_is_cut_in_its_coding(qcc, raw, client):
+    """One that told all is whole there, too."""
+    told = [b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n', b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n']
+    up = raw(plays(flushed(*told)[:-1], "chunked"))
+    q = qcc({**CALM, "endpoints": [up.endpoint(protocol="openai")]})
+    assert b"event: message_stop" in client(q).ask(stream=True).body and classes(q) == ["ok"]
+    up.play = plays(flushed(*told)[:1], "chunked")
+    assert b"event: message_stop" not in client(q).ask(stream=True).body
+    assert set(classes(q)) == {"transient"}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_json_that_is_cut_in_its_coding(qcc, raw, client, chunked):
+    bad = raw(packed(MESSAGE, pack=lambda data: gzip.compress(data)[:-9], chunked=chunked))
+    q = two(qcc, bad, raw(reply()))
+    assert client(q).ask().header("x-qcc-endpoint") == "good" and classes(q) == ["transient", "ok"]
 
 
 @pytest.mark.parametrize("body", [b"", b"slow down", gzip.compress(b"slow down")[:-4]], ids=["empty", "plain", "cut"])

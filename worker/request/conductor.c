@@ -146,14 +146,13 @@ static void failed(struct req *r, const struct attempt_fault *f)
 /* The reply is a success, and the client's from here on. Returns whether it goes on. */
 static bool commit(struct req *r, struct str piece, bool end)
 {
-    struct decode *d = r->reply.decode;
-    bool as_it_came = d && d->as_came;
+    static const struct attempt_fault cut = {.net = NET_PARTIAL, .kind = EVIDENCE_HTTP};
+    bool as_it_came = r->reply.decode && r->reply.decode->as_came;
     if (req_is_side(r))
         owner_served(r, r->reply.held.len ? buf_view(&r->reply.held) : piece);
-    if (as_it_came) { /* the client gets all that came in place of what was read of it */
-        buf_drop(&r->reply.held, r->reply.held.len);
-        piece = buf_view(&d->wire);
-        end = d->last;
+    if (as_it_came && !relay_as_came(r, &piece, &end)) {
+        failed(r, &cut);
+        return false;
     }
     if (!as_it_came)
         piece = owner_view(r, piece, end);
@@ -381,9 +380,14 @@ static bool conductor_on_event(struct exchange *x, const struct exchange_event *
         return false;
     }
     struct decode *d = r->reply.decode;
-    if (!d || (d->as_came && r->state == REQ_RELAY))
+    if (!d)
         return take(r, ev);
-    if (decode_take(d, ev))
+    bool taken = decode_take(d, ev);
+    if (d->passed) {
+        relay_inflate(r);
+        return take(r, ev);
+    }
+    if (taken)
         return take_decoded(r, ev->head);
     broken(r, NET_LOCAL, false);
     return false;

@@ -15,6 +15,9 @@
 /* How many milliseconds after its last event a stream may stay open. */
 enum { AFTER_STOP_MS = 2000 };
 
+/* Bytes that are inflated in one turn of a reply that goes on as it came. */
+enum { INFLATE_MOST = 4 << 20 };
+
 /* ---- writing to the client */
 
 /* Two pieces of the reply's body in its framing, behind the head if there is one, and its end with
@@ -208,9 +211,48 @@ static enum out_framing choose_framing(const struct req *r, bool whole)
  * for longer than it was held. */
 static bool watches_json(const struct req *r)
 {
-    bool as_came = r->reply.decode && r->reply.decode->as_came;
     return r->reply.kind == REPLY_WHOLE && r->reply.length < 0 && !r->reply.no_body &&
-           !req_is_side(r) && !req_reply_encoded(r) && !as_came && !r->attempt.translated;
+           !req_is_side(r) && !req_reply_encoded(r) && !r->attempt.translated;
+}
+
+static bool as_came(const struct req *r)
+{
+    return r->reply.decode && r->reply.decode->as_came;
+}
+
+void relay_inflate(struct req *r)
+{
+    struct exchange_event piece;
+    enum decode_result res = DECODE_PIECE_OUT;
+    size_t most = INFLATE_MOST;
+    while (r->reply.end_watched && res == DECODE_PIECE_OUT && most) {
+        res = decode_next(r->reply.decode, &piece);
+        json_end_feed(&r->reply.json_end, str_make(piece.data, piece.n));
+        most -= min_size(piece.n, most);
+        if (piece.end)
+            return;
+    }
+    if (res == DECODE_CUT || res == DECODE_DAMAGED) /* the client cannot read it, whatever it is */
+        r->reply.json_end = (struct json_end){0};
+    /* so much of so little is no text; the client sees whether it is whole */
+    if (most == 0 || res == DECODE_NO_ROOM)
+        r->reply.end_watched = false;
+}
+
+bool relay_as_came(struct req *r, struct str *piece, bool *end)
+{
+    struct decode *d = r->reply.decode;
+    d->passed = true;
+    r->reply.end_watched = !*end && watches_json(r);
+    if (r->reply.end_watched) {
+        json_end_feed(&r->reply.json_end, buf_view(&r->reply.held));
+        json_end_feed(&r->reply.json_end, *piece);
+        relay_inflate(r);
+    }
+    buf_drop(&r->reply.held, r->reply.held.len);
+    *piece = buf_view(&d->wire);
+    *end = d->last;
+    return !d->last || !r->reply.end_watched || r->reply.json_end.whole;
 }
 
 enum relay_result relay_commit(struct req *r, struct str piece, bool end)
@@ -229,8 +271,8 @@ enum relay_result relay_commit(struct req *r, struct str piece, bool end)
         req_narrow_fields(r);
         watch_end(r);
     }
-    r->reply.end_watched = !end && watches_json(r);
-    if (r->reply.end_watched) {
+    if (!end && !as_came(r) && watches_json(r)) {
+        r->reply.end_watched = true;
         json_end_feed(&r->reply.json_end, buf_view(&r->reply.held));
         json_end_feed(&r->reply.json_end, piece);
     }
@@ -274,7 +316,7 @@ enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, stru
     *piece = str_make(ev->data, ev->n);
     if (r->reply.kind == REPLY_STREAM)
         return look_at_stream(r, ev, piece);
-    if (r->reply.end_watched)
+    if (r->reply.end_watched && !as_came(r))
         json_end_feed(&r->reply.json_end, *piece);
     if (!ev->end)
         return RELAY_PIECE;

@@ -31,6 +31,14 @@ enum relay_piece {
  * complete. */
 enum relay_result relay_commit(struct req *r, struct str piece, bool end);
 
+/* Prepares to commit a reply that goes on as it came, in a coding: what came takes the place of
+ * what was read of it, in *piece and *end. False: its end is there, and it is not whole. */
+bool relay_as_came(struct req *r, struct str *piece, bool *end) MUST_CHECK;
+
+/* Inflates what is left of the event that r->reply.decode has, of a committed reply that goes on as
+ * it came: what comes of it tells whether the reply is whole. */
+void relay_inflate(struct req *r);
+
 /* Looks at an event of a committed reply. *piece: its bytes for the client; valid until the event
  * is over. */
 enum relay_piece relay_look(struct req *r, const struct exchange_event *ev, struct str *piece);

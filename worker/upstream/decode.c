@@ -36,7 +36,7 @@ struct decode *decode_new(enum coding c, struct http_head *h, bool as_came, size
     arena_init(&d->mem, ZLIB_BYTES);
     inflate_begin(&d->inflate, c, UINT64_MAX, &d->mem);
     d->as_came = as_came;
-    d->last = d->waits = false;
+    d->last = d->waits = d->passed = false;
     d->in = STR("");
     buf_init(&d->rest, TURN_READ);
     buf_init(&d->wire, max_size(hold, 64 << 10) + 2 * TURN_READ);
@@ -51,7 +51,7 @@ bool decode_take(struct decode *d, const struct exchange_event *ev)
     d->last = ev->end;
     d->waits = false;
     buf_drop(&d->rest, d->rest.len);
-    return !d->as_came || buf_add(&d->wire, ev->data, ev->n);
+    return !d->as_came || d->passed || buf_add(&d->wire, ev->data, ev->n);
 }
 
 enum decode_result decode_next(struct decode *d, struct exchange_event *out)

@@ -17,6 +17,7 @@ struct decode {
     struct arena mem;
     struct str in;   /* what is left of the present event */
     bool as_came;    /* the client gets the bytes as they came */
+    bool passed;     /* with as_came: it gets them as they come: they are not kept in `wire` */
     bool last;       /* the present event ends the reply */
     bool waits;      /* the rest of it is in `rest` */
     struct buf wire; /* with as_came: what came so far, while the reply is held */

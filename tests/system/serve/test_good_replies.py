@@ -289,6 +289,39 @@ def test_long_and_cut_where_nothing_else_shows_it(qcc, raw, client, frame, versi
     q.wait_log("reply cut off")
 
 
+NOISE = json.dumps({"type": "message", "x": [i * i * 7919 % 1000003 for i in range(400000)]}).encode()
+
+
+@pytest.mark.parametrize("body,wire", [(LONG, gzip.compress(LONG[:-3])), (NOISE, gzip.compress(NOISE[:-3])), (NOISE, gzip.compress(NOISE)[:-300]),
+                                       (NOISE, gzip.compress(NOISE)[:600000] + bytes(1000) + gzip.compress(NOISE)[601000:])],
+                         ids=["JSON, short", "JSON", "gzip", "damaged"])
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_long_and_cut_within_its_coding(qcc, raw, client, body, wire, version):
+    """It goes on as it came, and what comes of it tells whether it is whole."""
+
+    def play(peer, _):
+        peer.send(FRAMES["gzip"][0])
+        peer.send(wire)
+        peer.close()
+
+    up = raw(play)
+    q = qcc({**CALM, "endpoints": [up.endpoint()], "retry": {"max_attempts": 1}})
+    accepts = ["accept-encoding: gzip"]
+    with pytest.raises((Cut, ConnectionError)):
+        client(q).ask(version=version, headers=accepts)
+    assert judged(q, "raw") == ["transient"]
+    up.play = FRAMES["chunked"][0].replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n") + chunk(wire) + LAST_CHUNK
+    try:
+        assert client(q).ask(version=version, headers=accepts).status == 502  # it is all there before the client has any
+    except (Cut, ConnectionError):
+        pass
+    assert judged(q, "raw") == ["transient"] * 2
+    wire, up.play = gzip.compress(body), play
+    r = client(q).ask(version=version, headers=accepts)
+    assert r.body == wire and r.header("content-encoding") == "gzip"
+    assert judged(q, "raw") == ["ok", "transient", "transient"]
+
+
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("behind", [b"", b"\r\n"])
 def test_long_and_whole(qcc, raw, client, frame, behind):

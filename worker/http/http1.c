@@ -347,9 +347,13 @@ static bool second_agrees(bool plain, bool reply, const char *p, size_t n,
 {
     if (plain && !QCC_CHECKED)
         return true;
-    bool coding = seen->coding, length = seen->length;
-    bool agrees = reply ? http1_second_reply(p, n, h, coding, length)
-                        : http1_second_request(p, n, h, coding, length);
+    const struct http1_reading is = {.f = h->f,
+                                     .nf = h->nf,
+                                     .minor = h->minor,
+                                     .coding = seen->coding,
+                                     .length = seen->length,
+                                     .bytes = h->length};
+    bool agrees = reply ? http1_second_reply(p, n, &is) : http1_second_request(p, n, &is);
     if (plain && !agrees)
         die("llhttp disagrees on a plain head");
     return agrees;

@@ -213,8 +213,8 @@ static int add_sums(struct store_batch *b, const struct recent_record *r, const 
 {
     bool begun = r->status >= 200 && r->status < 400 && w->ttfb_ms >= 0;
     bool whole = w->input >= 0 && w->output >= 0 && w->ok;
-    bool generated =
-        w->ok && r->told & RECENT_STREAM && w->output > 0 && w->ttfb_ms >= 0 && r->total_ms > r->first_byte_ms;
+    bool generated = w->ok && r->told & RECENT_STREAM && w->output > 0 && w->ttfb_ms >= 0 &&
+                     r->total_ms > r->first_byte_ms;
     int64_t model = w->served ? w->served : w->sent ? w->sent : w->model;
     const struct rollup_key key = {.q = w->end_ms / QUARTER_MS,
                                    .endpoint = w->endpoint,

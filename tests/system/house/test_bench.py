@@ -85,7 +85,7 @@ def test_names_of_rows_are_unique(run, bench):
 
 @pytest.mark.parametrize("program", ["run", "board"])
 def test_unknown_row(program):
-    done = subprocess.run([sys.executable, BENCH / (program + ".py"), "--only", "none", "--build", "build/none"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, BENCH / (program + ".py"), "--only", "no-row", "--build", "build/none"], capture_output=True, text=True)
     assert done.returncode == 1 and "no such" in done.stderr
 
 

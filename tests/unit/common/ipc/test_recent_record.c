@@ -93,7 +93,8 @@ static void packed(void **state)
 {
     (void)state;
     static uint8_t bytes[RECENT_PACKED_MAX + 8];
-    struct recent_record r = {.began_us = 1, .bytes_in = 7, .status = 200, .told = RECENT_STREAM}, x;
+    struct recent_record r = {.began_us = 1, .bytes_in = 7, .status = 200, .told = RECENT_STREAM},
+                         x;
     const struct choice one = {.at_ms = 5, .endpoint = 9};
     const struct recent_texts t = {.client = STR("alice"), .model = STR("m"), .end = STR("ok")};
     struct recent_texts u;
@@ -105,7 +106,8 @@ static void packed(void **state)
     assert_true(n < sizeof r / 3);
     assert_int_equal(recent_packed_size(bytes, sizeof bytes), n);
     assert_true(recent_unpack(bytes, n, &x) && recent_get(&x, &u, &at));
-    assert_true(x.began_us == 1 && x.bytes_in == 7 && x.status == 200 && x.told == RECENT_STREAM && !x.message);
+    assert_true(x.began_us == 1 && x.bytes_in == 7 && x.status == 200 && x.told == RECENT_STREAM &&
+                !x.message);
     assert_true(str_eq(u.client, t.client) && str_eq(u.end, t.end) &&
                 x.choices.len == r.choices.len);
     assert_memory_equal(x.choices.bytes, r.choices.bytes, r.choices.len);

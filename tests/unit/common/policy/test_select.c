@@ -459,8 +459,7 @@ static void a_cells_reason_names_its_family(void **state)
     struct str opus = STR("claude-opus-4-8");
     assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING_TOLD_NOTHING, opus, text),
                         "opus: cooling");
-    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING, opus, text),
-                        "opus: told to wait");
+    assert_string_equal(select_skip_put(SEL_SKIP_CELL_COOLING, opus, text), "opus: told to wait");
     assert_string_equal(select_skip_put(SEL_SKIP_CELL_CIRCUIT, STR("glm-4.6"), text),
                         "glm-4-6: circuit open");
     assert_string_equal(select_skip_put(SEL_SKIP_CELL_TRIAL_BUSY, opus, text),

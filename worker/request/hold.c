@@ -253,20 +253,20 @@ static enum hold_result stream_failed(struct req *r, enum net_fault net, bool wh
     return fail(out, net, EVIDENCE_SSE_ERROR, STR(""), whole);
 }
 
-/* Whether the stream that is to be committed is cut: why, or NET_NONE. Its end may have come with
- * the piece, in whatever framing or coding (cut); *end: that ends it, and it is complete. */
+/* Whether the stream that is to be committed is cut: why, or NET_NONE. Its end may have come
+ * with the piece, by its framing (*end) or within its coding (cut); *end: it is complete. An end of
+ * the connection that may be there is not looked for: whether content goes on to the client would
+ * hang on microseconds, and each stream would wait for a system call. */
 static enum net_fault cut_with_content(struct req *r, bool cut, bool *end)
 {
     if (*end)
         return stream_close(r) ? NET_NONE : NET_PARTIAL;
-    if (r->reply.sse.stopped || r->attempt.translated)
+    if (!cut || r->reply.sse.stopped || r->attempt.translated)
         return NET_NONE;
-    bool proper = false;
-    enum net_fault why = cut ? NET_PARTIAL : exchange_look(&r->attempt.exchange, &proper);
     /* one that told all may lack its last chunk */
-    proper |= why == NET_PARTIAL && r->reply.length < 0 && sse_end_told(&r->reply.sse.end);
-    if (!proper || !stream_close(r))
-        return why;
+    bool told = r->reply.length < 0 && sse_end_told(&r->reply.sse.end);
+    if (!told || !stream_close(r))
+        return NET_PARTIAL;
     *end = true;
     return NET_NONE;
 }

@@ -152,7 +152,7 @@ static bool is_bool(const bool *p)
 }
 
 /* The bits that a record brings; the others follow from its choices and texts. */
-enum { TOLD = RECENT_STREAM | RECENT_ANTHROPIC | RECENT_OPENAI };
+enum { TOLD = RECENT_STREAM | RECENT_OPENAI };
 
 bool recent_sound(const struct recent_record *r)
 {
@@ -225,9 +225,9 @@ bool recent_unpack(const uint8_t *p, size_t size, struct recent_record *r)
     return true;
 }
 
-const char *recent_protocol(unsigned flags)
+const char *recent_protocol(unsigned flags, bool answered)
 {
-    return flags & RECENT_OPENAI ? "openai" : flags & RECENT_ANTHROPIC ? "anthropic" : NULL;
+    return !answered ? NULL : flags & RECENT_OPENAI ? "openai" : "anthropic";
 }
 
 unsigned recent_flags(const struct recent_record *r, const struct recent_texts *t)

@@ -17,17 +17,15 @@ enum { RECENT_RECORDS = 256, RECENT_TEXT = 800, RECENT_SAID = 240, RECENT_UNKNOW
 /* What stands out in a request. The history keeps these bits: they never get another meaning.
  * RECENT_MOVED: its conversation was bound elsewhere before. RECENT_OPINION: another endpoint was
  * asked for a second opinion. RECENT_TRIAL: an attempt was a breaker's trial.
- * RECENT_MODEL_DIFFERS: the reply names another model than was asked for. RECENT_ANTHROPIC,
- * RECENT_OPENAI: the protocol of the endpoint that answered; neither: none did, or it is not known.
- */
+ * RECENT_MODEL_DIFFERS: the reply names another model than was asked for. RECENT_OPENAI: the
+ * endpoint that answered speaks OpenAI's protocol. */
 enum {
     RECENT_STREAM = 1,
     RECENT_MOVED = 2,
     RECENT_OPINION = 4,
     RECENT_TRIAL = 8,
     RECENT_MODEL_DIFFERS = 16,
-    RECENT_ANTHROPIC = 32,
-    RECENT_OPENAI = 64
+    RECENT_OPENAI = 32
 };
 
 struct recent_record {
@@ -42,7 +40,7 @@ struct recent_record {
     uint16_t attempts; /* attempts begun */
     uint16_t len;      /* bytes used of text */
     uint8_t listed;    /* attempts that are in text */
-    uint8_t told;      /* of the bits above: RECENT_STREAM, RECENT_ANTHROPIC, RECENT_OPENAI */
+    uint8_t told;      /* of the bits above: RECENT_STREAM, RECENT_OPENAI */
     bool message; /* an endpoint was looked for to serve a message: a request that history counts */
     struct choices choices;
     char id[20];
@@ -98,8 +96,9 @@ bool recent_get_attempt(const struct recent_record *r, size_t *at,
 /* The bits of a sound record (recent_get), whose texts are t. */
 unsigned recent_flags(const struct recent_record *r, const struct recent_texts *t);
 
-/* The protocol that bits of a record tell: "anthropic", "openai"; NULL: it is not known. */
-const char *recent_protocol(unsigned flags);
+/* The protocol of the endpoint that answered, by the bits of the record: "anthropic", "openai";
+ * NULL: none did. */
+const char *recent_protocol(unsigned flags, bool answered);
 
 /* Bytes of the longest packed record. */
 enum { RECENT_PACKED_MAX = sizeof(struct recent_record) + 2 };

@@ -243,7 +243,7 @@ static void put_record(const struct operate_env *env, struct doc *d, const struc
     doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
     doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", t.endpoint);
-    doc_kv_text(d, "protocol", recent_protocol(flags));
+    doc_kv_text(d, "protocol", recent_protocol(flags, t.endpoint.n > 0));
     doc_kv_int(d, "attempts_begun", r->attempts);
     doc_text(d, "attempts");
     doc_array(d, whole ? r->listed : 0);

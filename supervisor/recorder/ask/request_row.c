@@ -287,7 +287,7 @@ void request_row_put(struct doc *d, sqlite3_stmt *st, bool whole, const struct r
     doc_kv_flag(d, "second_opinion", flags & RECENT_OPINION);
     doc_kv_flag(d, "trial_attempt", flags & RECENT_TRIAL);
     put_text(d, "endpoint", text_at(st, ROW_ENDPOINT));
-    doc_kv_text(d, "protocol", recent_protocol((unsigned)flags));
+    doc_kv_text(d, "protocol", recent_protocol((unsigned)flags, text_at(st, ROW_ENDPOINT).n > 0));
     put_number(d, "attempts_begun", st, ROW_ATTEMPTS);
     put_attempts(d, st);
     doc_text(d, "status");

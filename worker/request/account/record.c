@@ -66,13 +66,10 @@ static void put_attempts(struct recent_record *to, const struct req *r, double n
     recent_put_attempt(to, &last);
 }
 
-/* The bit of the protocol of the endpoint whose reply it is. */
-static unsigned protocol_of(const struct req *r)
+/* Whether the endpoint whose reply it is speaks another protocol. */
+static bool is_translated(const struct req *r)
 {
-    if (!r->attempt.ep && !r->out.answered_by)
-        return 0;
-    bool openai = r->attempt.ep ? r->attempt.translated : r->out.translated;
-    return openai ? RECENT_OPENAI : RECENT_ANTHROPIC;
+    return r->attempt.ep ? r->attempt.translated : r->out.translated;
 }
 
 void record_fill(struct recent_record *to, const struct req *r, unsigned status, const char *end)
@@ -107,7 +104,8 @@ void record_fill(struct recent_record *to, const struct req *r, unsigned status,
     to->total_ms = ms_of(now - r->began);
     to->status = (uint16_t)status;
     to->attempts = (uint16_t)r->attempt.begun;
-    to->told = (uint8_t)((r->in.stream ? RECENT_STREAM : 0) | protocol_of(r));
+    to->told =
+        (uint8_t)((r->in.stream ? RECENT_STREAM : 0) | (is_translated(r) ? RECENT_OPENAI : 0));
     to->open = false;
     to->message = !req_is_side(r) && r->choice.all;
     to->choices = r->choice.all ? *r->choice.all : (struct choices){0};

@@ -143,9 +143,9 @@ static void what_stands_out(void **state)
     r.told = RECENT_OPENAI;
     t.served = STR("");
     assert_int_equal(recent_flags(&r, &t), RECENT_OPENAI);
-    assert_string_equal(recent_protocol(RECENT_STREAM | RECENT_OPENAI), "openai");
-    assert_string_equal(recent_protocol(RECENT_STREAM | RECENT_ANTHROPIC), "anthropic");
-    assert_null(recent_protocol(RECENT_STREAM)); /* as records of earlier builds have it */
+    assert_string_equal(recent_protocol(RECENT_STREAM | RECENT_OPENAI, true), "openai");
+    assert_string_equal(recent_protocol(RECENT_STREAM, true), "anthropic");
+    assert_null(recent_protocol(RECENT_STREAM, false));
     r.told = 0;
     assert_int_equal(recent_flags(&r, &t), 0);
     struct choice x = {.end = SEL_CHOSEN, .flags = CHOICE_CONVERSATION, .bound = SEL_BOUND_LEFT};

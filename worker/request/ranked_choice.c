@@ -250,7 +250,9 @@ static void compare(const struct choosing *x)
             out.end == SEL_CHOSEN && out.bound == r->choice.sel.bound && !out.trial &&
             select_rank(x->c, &r->choice.rows[out.at]) == select_rank(x->c, &r->choice.rows[at]) &&
             select_check(r->choice.rows, (size_t)at, x->sr) == SEL_SKIP_NO;
-        if (!same || (x->sr->conversation && out.at != at)) {
+        /* a cooldown may have ended since the ranking looked at the clock */
+        bool in_time = clock_boot_ms() == x->now_ms;
+        if (in_time && (!same || (x->sr->conversation && out.at != at))) {
             log_error("the ranking chose %d, select %d (end %d, bound %d and %d)", at, out.at,
                       (int)out.end, (int)r->choice.sel.bound, (int)out.bound);
             log_flush();
